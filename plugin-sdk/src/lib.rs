@@ -1,0 +1,84 @@
+//! The contract between SuperVM and its plugins.
+//!
+//! A plugin is a storage backend ([`StorageFactory`], [`StorageBackend`]) or a host pack ([`host::HostPack`]), written in safe
+//! Rust against this crate alone, and ended by [`export_plugin!`]. The same crate can be linked into a program and loaded as a
+//! shared library.
+//!
+//! The crate knows no database and no WASM runtime. What it has for hosts (finding, checking and loading plugins) is behind the
+//! feature `host`.
+//!
+//! # Examples
+//! A backend's whole frame; the memory backend in `plugins/storage/memory` is a real one.
+//! ```ignore
+//! use supervm_plugin_sdk::prelude::*;
+//!
+//! #[derive(Serialize, Deserialize, JsonSchema, Default)]
+//! #[serde(deny_unknown_fields, default)]
+//! pub struct MyConfig {
+//!     /// Bytes of cache.
+//!     cache_bytes: ByteSize,
+//! }
+//!
+//! impl StorageFactory for MyStorage { /* type Config = MyConfig; capabilities, open */ }
+//! impl StorageBackend for MyStorage { /* get, write, cursor, flush, stats */ }
+//!
+//! export_plugin!(storage: MyStorage, name: "my-backend");
+//! ```
+
+mod abi;
+mod batch;
+mod capability;
+mod config;
+mod descriptor;
+mod error;
+mod export;
+mod guard;
+pub mod host;
+#[cfg(feature = "host")]
+pub mod load;
+mod page;
+mod range;
+mod storage;
+
+pub use abi::bytes::ByteBuf;
+pub use abi::root::ABI_VERSION;
+pub use batch::{Operation, Operations, WriteBatch, check_key, check_range};
+pub use capability::{
+    BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, CONTRACT_KEY_BYTES_MAX, CURSORS_MAX, Capabilities,
+    Capability, KEY_BYTES_MAX, Limits, SNAPSHOTS_MAX, Support, VALUE_BYTES_MAX,
+};
+pub use config::ByteSize;
+pub use descriptor::{NAME_BYTES_MAX, PluginDescriptor, PluginKind};
+pub use error::{Effect, Error, ErrorKind, Result};
+pub use guard::LOCK_FILE;
+pub use page::{PAGE_BYTES, Page, PageIter, Values, ValuesIter};
+pub use range::{KeyRange, prefix_successor};
+pub use storage::{
+    Cursor, Direction, Durability, OpenMode, PageEnd, StorageBackend, StorageFactory,
+    StorageSnapshot, StorageStats, VerifyReport,
+};
+
+/// What an author imports.
+pub mod prelude {
+    pub use crate::host::{
+        Arguments, HostContext, HostError, HostFunction, HostPack, HostValue, StateAccess,
+        ValueType,
+    };
+    pub use crate::{
+        ByteBuf, ByteSize, Capabilities, Capability, Cursor, Direction, Durability, Effect, Error,
+        ErrorKind, KeyRange, OpenMode, Operation, Page, PageEnd, Result, StorageBackend,
+        StorageFactory, StorageSnapshot, StorageStats, Values, VerifyReport, WriteBatch,
+        export_plugin,
+    };
+    pub use schemars::JsonSchema;
+    pub use serde::{Deserialize, Serialize};
+}
+
+/// What the expansion of [`export_plugin!`] names; no part of the contract.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::abi::root::{
+        Exportable, Header, HostPackRoot, Identity, Linked, PluginRootRef, StorageRoot, header,
+    };
+    pub use inventory;
+}
