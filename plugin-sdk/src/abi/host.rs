@@ -6,12 +6,15 @@ use super::bytes::ByteBuf;
 use super::error::{AbiHostError, HostResult};
 use super::panic_message;
 use crate::Direction;
+#[cfg(feature = "host")]
+use crate::host::HostEnvironment;
 use crate::host::{
-    Address, Arguments, CallOutcome, ContractCall, HostContext, HostEnvironment, HostError,
-    HostFunction,
+    Address, Arguments, CallOutcome, ContractCall, HostContext, HostError, HostFunction,
 };
 use abi_stable::StableAbi;
+#[cfg(feature = "host")]
 use abi_stable::prefix_type::WithMetadata;
+#[cfg(feature = "host")]
 use abi_stable::staticref;
 use abi_stable::std_types::{RResult, RSlice, RStr, RString, RVec, Tuple2};
 use std::fmt;
@@ -64,6 +67,22 @@ impl fmt::Debug for FunctionHandle {
 #[derive(StableAbi, Clone, Copy)]
 pub struct HostPackEntry {
     pub functions: extern "C" fn() -> RVec<FunctionRecord>,
+}
+
+#[cfg(feature = "host")]
+impl FunctionRecord {
+    /// Runs the function's body over `environment`; no gas is charged and no access checked here.
+    #[inline]
+    pub(crate) fn call<E: HostEnvironment>(
+        &self,
+        environment: &mut E,
+        arguments: &[u64],
+    ) -> Result<u64, HostError> {
+        let context = RawHostContext::new(environment);
+        // SAFETY: body and handle come from one row of one library's table.
+        let result = unsafe { (self.call)(self.function, context, arguments.into()) };
+        result.into_result().map_err(HostError::from)
+    }
 }
 
 /// The row of `function`, or why its table is wrong.
@@ -174,12 +193,14 @@ pub struct ContextFunctions {
 }
 
 /// The host's functions for one type of environment.
+#[cfg(feature = "host")]
 struct Context<E>(PhantomData<E>);
 
 /// Runs a host function of the environment; a panic of the engine ends the call instead of unwinding into the pack.
 ///
 /// # Safety
 /// `data` is the environment that the [`RawHostContext`] was made of, and no other reference to it lives.
+#[cfg(feature = "host")]
 unsafe fn on<E, T>(
     data: *mut (),
     body: impl FnOnce(&mut E) -> Result<T, HostError>,
@@ -197,6 +218,7 @@ unsafe fn on<E, T>(
 }
 
 /// Defines the exported functions of a [`Context`] as one-line bodies over the environment.
+#[cfg(feature = "host")]
 macro_rules! exported {
     ($($name:ident($environment:ident $(, $argument:ident: $type:ty)*) -> $result:ty $body:block)*) => {
         $(
@@ -210,6 +232,7 @@ macro_rules! exported {
     };
 }
 
+#[cfg(feature = "host")]
 impl<E: HostEnvironment> Context<E> {
     staticref! {
         const FUNCTIONS: WithMetadata<ContextFunctions> = WithMetadata::new(ContextFunctions {
@@ -320,10 +343,7 @@ const INFALLIBLE: &str = "the host answers without a panic";
 
 impl<'a> RawHostContext<'a> {
     #[inline]
-    #[cfg_attr(
-        not(any(feature = "host", test)),
-        expect(dead_code, reason = "only a host makes contexts")
-    )]
+    #[cfg(feature = "host")]
     pub(crate) fn new<E: HostEnvironment>(environment: &'a mut E) -> Self {
         let memory = environment.memory();
         let (memory, memory_len) = (memory.as_mut_ptr(), memory.len());

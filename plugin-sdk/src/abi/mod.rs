@@ -23,10 +23,6 @@
     reason = "tables of function pointers have nothing to show"
 )]
 #![expect(unreachable_pub, reason = "abi_stable's derive needs public fields and types")]
-#![expect(
-    clippy::allow_attributes_without_reason,
-    reason = "abi_stable's derive expands to such attributes"
-)]
 
 pub(crate) mod bytes;
 pub(crate) mod error;

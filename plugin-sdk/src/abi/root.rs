@@ -206,6 +206,11 @@ impl PluginRootRef {
         self.storage().into_option()
     }
 
+    /// The rows of a host pack's table; `None` when the plugin is none.
+    pub(crate) fn functions(self) -> Option<RVec<FunctionRecord>> {
+        self.host_pack().into_option().map(|pack| (pack.functions)())
+    }
+
     pub(crate) fn describe(self) -> crate::Result<PluginDescriptor> {
         let text: AbiResult<RString> = (self.descriptor())();
         let text = text.into_result().map_err(Error::from)?;

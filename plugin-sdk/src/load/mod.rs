@@ -1,7 +1,9 @@
 //! The host's view of plugins: what is linked in, and how a plugin is opened.
 
+use crate::abi::host::FunctionRecord;
 use crate::abi::proxy;
 use crate::abi::root::{Linked, PluginRootRef};
+use crate::host::{HostEnvironment, HostError};
 use crate::{Error, ErrorKind, OpenMode, PluginDescriptor, Result, StorageBackend};
 use std::fmt;
 use std::path::Path;
@@ -53,15 +55,47 @@ impl Plugin {
         proxy::open(&self.storage_entry()?, dir, options, mode)
     }
 
+    /// The functions of a host pack, in the order of its table.
+    ///
+    /// # Errors
+    /// `Unsupported` when this is no host pack.
+    pub fn host_functions(&self) -> Result<Vec<PackFunction>> {
+        let rows = self.root.functions().ok_or_else(|| self.not_a("host pack"))?;
+        Ok(rows.into_iter().map(PackFunction).collect())
+    }
+
     fn storage_entry(&self) -> Result<crate::abi::storage::StorageEntry> {
-        self.root.storage_entry().ok_or_else(|| {
-            let name = &self.descriptor.name;
-            Error::new(
-                ErrorKind::Unsupported,
-                "open storage",
-                format!("plugin \"{name}\" is no storage backend"),
-            )
-        })
+        self.root.storage_entry().ok_or_else(|| self.not_a("storage backend"))
+    }
+
+    fn not_a(&self, what: &str) -> Error {
+        let refused = format!("plugin \"{}\" is no {what}", self.descriptor.name);
+        Error::new(ErrorKind::Unsupported, "use plugin", refused)
+    }
+}
+
+/// One function of a host pack.
+#[derive(Debug, Clone)]
+pub struct PackFunction(FunctionRecord);
+
+impl PackFunction {
+    /// The name that contracts import.
+    pub fn name(&self) -> &str {
+        self.0.name.as_str()
+    }
+
+    /// Runs the function over `environment` and returns its result's bits. Charging its gas and checking its access to
+    /// state is the caller's part.
+    ///
+    /// # Errors
+    /// What the function ends the call with; `Internal` when it panics.
+    #[inline]
+    pub fn call<E: HostEnvironment>(
+        &self,
+        environment: &mut E,
+        arguments: &[u64],
+    ) -> Result<u64, HostError> {
+        self.0.call(environment, arguments)
     }
 }
 
