@@ -8,21 +8,23 @@
 //! feature `host`.
 //!
 //! # Examples
-//! A backend's whole frame; the memory backend in `plugins/storage/memory` is a real one.
-//! ```ignore
+//! A whole backend is in `tests/boundary.rs`, a whole host pack in `tests/host_pack.rs`. The options of one:
+//! ```
 //! use supervm_plugin_sdk::prelude::*;
 //!
-//! #[derive(Serialize, Deserialize, JsonSchema, Default)]
+//! #[derive(Serialize, Deserialize, JsonSchema)]
 //! #[serde(deny_unknown_fields, default)]
-//! pub struct MyConfig {
+//! struct MyConfig {
 //!     /// Bytes of cache.
 //!     cache_bytes: ByteSize,
 //! }
 //!
-//! impl StorageFactory for MyStorage { /* type Config = MyConfig; capabilities, open */ }
-//! impl StorageBackend for MyStorage { /* get, write, cursor, flush, stats */ }
-//!
-//! export_plugin!(storage: MyStorage, name: "my-backend");
+//! impl Default for MyConfig {
+//!     fn default() -> Self {
+//!         Self { cache_bytes: ByteSize(8 << 20) }
+//!     }
+//! }
+//! assert_eq!(MyConfig::default().cache_bytes.to_string(), "8MiB");
 //! ```
 
 mod abi;
