@@ -24,6 +24,8 @@ macro_rules! capabilities {
     ($($(#[$doc:meta])* $name:ident = $bit:literal, $text:literal;)*) => {
         /// One thing that a backend can do beyond get, write and forward cursors.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "snake_case")]
         #[non_exhaustive]
         pub enum Capability { $($(#[$doc])* $name = $bit,)* }
 
@@ -261,6 +263,14 @@ impl From<Capabilities> for Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_capability_is_written_by_its_name() {
+        for capability in Capability::ALL {
+            let text = serde_json::to_string(capability).expect("json");
+            assert_eq!(text, format!("\"{capability}\""));
+        }
+    }
 
     #[test]
     fn an_unknown_capability_is_ignored_and_known_ones_survive() {

@@ -3,6 +3,7 @@
 //! Callers match on [`ErrorKind`], never on text. A backend's own code and message travel in the
 //! context (`("sqlite_code", "SQLITE_FULL")`), so that nothing is lost by the mapping.
 
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -10,7 +11,8 @@ use std::fmt;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, in the contract's vocabulary; the same on every backend (clause 30).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[repr(u16)]
 #[non_exhaustive]
 pub enum ErrorKind {

@@ -27,6 +27,8 @@ macro_rules! export_plugin {
                 version: env!("CARGO_PKG_VERSION"),
                 description: env!("CARGO_PKG_DESCRIPTION"),
                 license: env!("CARGO_PKG_LICENSE"),
+                // Here and not in the SDK: the strategy of what is linked last decides.
+                panic_unwinds: cfg!(panic = "unwind"),
             };
 
             fn root() -> $crate::__private::PluginRootRef {

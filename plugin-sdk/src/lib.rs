@@ -1,8 +1,8 @@
 //! The contract between SuperVM and its plugins.
 //!
 //! A plugin is a storage backend ([`StorageFactory`], [`StorageBackend`]) or a host pack ([`host::HostPack`]), written in safe
-//! Rust against this crate alone, and ended by [`export_plugin!`]. The same crate can be linked into a program and loaded as a
-//! shared library.
+//! Rust against this crate (and `serde` and `schemars`, whose derives describe its options), and ended by [`export_plugin!`]. The
+//! same crate can be linked into a program and loaded as a shared library.
 //!
 //! The crate knows no database and no WASM runtime. What it has for hosts (finding, checking and loading plugins) is behind the
 //! feature `host`.

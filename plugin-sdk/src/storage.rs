@@ -174,7 +174,8 @@ pub trait StorageBackend: Send + Sync {
     /// - A later operation wins; a `DeleteRange` removes what the same batch put before it (clause 6).
     /// - A range is `[start, end)`, unbounded without an end, a no-op when `start >= end` (clause 8).
     /// - Atomic for readers, snapshots and crashes (clause 7). Deleting a missing key succeeds (clause 5).
-    /// - Durable as `durability` says when it returns (clause 15); visible to every thread (clause 14).
+    /// - Durable as `durability` says when it returns (clause 15); visible to every thread (clause 14). `Synced` requires
+    ///   [`SyncedWrites`](crate::Capability::SyncedWrites).
     /// - Never waits for a cursor or a snapshot, not even one of the calling thread (clause 11).
     ///
     /// # Errors
@@ -204,8 +205,12 @@ pub trait StorageBackend: Send + Sync {
 
     /// Makes everything that was written before the call durable as `durability` says (clause 15).
     ///
+    /// # Behavior
+    /// `Synced` requires [`SyncedWrites`](crate::Capability::SyncedWrites).
+    ///
     /// # Errors
-    /// `Io`, `NoSpace`. A failed sync poisons the storage and is not tried again (clause 16).
+    /// `Io`, `NoSpace`. A failed sync, on a full disk too, ends writing and is not tried again (clause 16). Reading goes on;
+    /// writing works again after the storage is opened anew (clause 21).
     fn flush(&self, durability: Durability) -> Result<()>;
 
     /// Counters and gauges; without a scan of the data (clause 24).

@@ -132,7 +132,14 @@ fn limits_undeclared_capabilities_and_unknown_options_are_refused() {
     assert_eq!(kind(storage.snapshot().map(drop)), ErrorKind::Unsupported);
     let reverse = storage.cursor(KeyRange::ALL, Direction::Reverse).map(drop);
     assert_eq!(kind(reverse), ErrorKind::Unsupported);
+    let synced = storage.write(&WriteBatch::new(), Durability::Synced);
+    assert_eq!(kind(synced), ErrorKind::Unsupported);
+    assert_eq!(kind(storage.flush(Durability::Synced)), ErrorKind::Unsupported);
     let plugins = load::linked().expect("linked plugins are sound");
+    let unmade = dir.path().join("unmade");
+    let read_only = plugins[0].open_storage(&unmade, "", OpenMode::ReadOnly).map(drop);
+    assert_eq!(kind(read_only), ErrorKind::Unsupported);
+    assert!(!unmade.exists());
     let error = plugins[0].check_storage_config("cash_bytes = 1").expect_err("unknown key");
     assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
     assert!(error.to_string().contains("cash_bytes") && error.to_string().contains("cache_bytes"));

@@ -10,7 +10,7 @@
 //!    side from one `Box` of one type. Only that side's functions turn the pointer back, always to that type; the importing side
 //!    passes it on, and calls `drop` exactly once, from the `Drop` of the one owner.
 //! 2. **Threads.** The boxed types are `Send + Sync` (storage, snapshot) or `Send` and used through `&mut` (cursor).
-//! 3. **Memory.** Borrowed bytes cross as pointer and length and are used during the call only. A [`ByteBuf`] carries its maker's
+//! 3. **Memory.** Borrowed bytes cross as pointer and length and are used during the call only. A [`bytes::ByteBuf`] carries its maker's
 //!    functions for growing and freeing, so it may be filled and even dropped by the other side. No other memory changes owner.
 //! 4. **Panics.** Every function that is called across the boundary runs inside [`contain`], so none unwinds through it. A
 //!    library that was built to abort on panic says so in its root and is refused by the loader.

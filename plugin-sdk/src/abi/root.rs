@@ -9,6 +9,8 @@ use crate::host::HostPack;
 use crate::{Error, ErrorKind, PluginDescriptor, PluginKind, StorageFactory};
 use abi_stable::StableAbi;
 use abi_stable::declare_root_module_statics;
+#[cfg(feature = "host")]
+use abi_stable::library::{AbiHeaderRef, LibraryError};
 use abi_stable::library::{CheckTypeLayout, LibHeader, RootModule, RootModuleResult};
 use abi_stable::prefix_type::{PrefixRefTrait, WithMetadata};
 use abi_stable::sabi_types::VersionStrings;
@@ -54,6 +56,8 @@ pub struct Identity {
     pub version: &'static str,
     pub description: &'static str,
     pub license: &'static str,
+    /// Was the library, not only this SDK, built so that a panic unwinds?
+    pub panic_unwinds: bool,
 }
 
 impl Identity {
@@ -106,7 +110,7 @@ impl<P: Exportable, B: StorageFactory> StorageRoot<P, B> {
     staticref! {
         const ROOT: WithMetadata<PluginRoot> = WithMetadata::new(PluginRoot {
             abi_version: ABI_VERSION,
-            panic_unwinds: cfg!(panic = "unwind"),
+            panic_unwinds: P::IDENTITY.panic_unwinds,
             descriptor: Self::descriptor,
             storage: ROption::RSome(export::storage_entry::<B>()),
             host_pack: ROption::RNone,
@@ -149,7 +153,7 @@ impl<P: Exportable, H: HostPack> HostPackRoot<P, H> {
     staticref! {
         const ROOT: WithMetadata<PluginRoot> = WithMetadata::new(PluginRoot {
             abi_version: ABI_VERSION,
-            panic_unwinds: cfg!(panic = "unwind"),
+            panic_unwinds: P::IDENTITY.panic_unwinds,
             descriptor: Self::descriptor,
             storage: ROption::RNone,
             host_pack: ROption::RSome(HostPackEntry { functions: Self::functions }),
@@ -199,6 +203,62 @@ pub struct Linked {
 }
 
 inventory::collect!(Linked);
+
+/// Why the bytes at a plugin's symbol are not a root that this host can use.
+#[cfg(feature = "host")]
+#[derive(Debug)]
+pub(crate) enum RootProblem {
+    /// Not an abi_stable header, or one of another abi_stable.
+    Header(String),
+    /// Another version of the boundary.
+    Version { found: String },
+    /// The types of the boundary differ; the whole comparison as text.
+    Layout(String),
+    /// The constructor failed.
+    Constructor(String),
+}
+
+/// Reads a library's header and checks its ABI version.
+///
+/// # Safety
+/// `header` is the address of a symbol with at least [`HEADER_BYTES`] readable bytes, aligned to [`HEADER_ALIGN`], in a library
+/// that is never unloaded.
+#[cfg(feature = "host")]
+pub(crate) unsafe fn read_header(header: *const ()) -> Result<&'static LibHeader, RootProblem> {
+    // SAFETY: `AbiHeaderRef` is a transparent pointer; the caller's promise makes the bytes readable, and `upgrade` checks
+    // the magic before it looks at more.
+    let header: AbiHeaderRef = unsafe { std::mem::transmute(header) };
+    let header = header.upgrade().map_err(|error| RootProblem::Header(error.to_string()))?;
+    let found = header.version_strings().version.as_str();
+    if found == ABI_VERSION_TEXT {
+        Ok(header)
+    } else {
+        Err(RootProblem::Version { found: found.to_owned() })
+    }
+}
+
+/// Reads the root behind a header after its types were compared with this host's.
+#[cfg(feature = "host")]
+pub(crate) fn read_root(header: &'static LibHeader) -> Result<PluginRootRef, RootProblem> {
+    // Without a description there is nothing to compare, and the comparison below would succeed.
+    if header.layout().is_none() {
+        return Err(RootProblem::Layout("the plugin does not describe its types".to_owned()));
+    }
+    header.ensure_layout::<PluginRootRef>().map_err(|error| match error {
+        LibraryError::AbiInstability(report) => RootProblem::Layout(report.to_string()),
+        other => RootProblem::Layout(other.to_string()),
+    })?;
+    // SAFETY: the layout was checked in the line above.
+    let root = unsafe { header.unchecked_layout::<PluginRootRef>() };
+    root.map_err(|error| RootProblem::Constructor(error.to_string()))
+}
+
+/// Bytes of a library's header; a symbol that is smaller is none.
+#[cfg(feature = "host")]
+pub(crate) const HEADER_BYTES: usize = size_of::<LibHeader>();
+/// Alignment of a library's header, bytes.
+#[cfg(feature = "host")]
+pub(crate) const HEADER_ALIGN: usize = align_of::<LibHeader>();
 
 #[cfg(feature = "host")]
 impl PluginRootRef {
