@@ -1,0 +1,177 @@
+//! Compaction and verification: neither changes any content.
+
+use crate::case::{Case, CaseResult};
+use crate::check::{equal, holds, same_rows};
+use crate::fixture::{Fixture, drain, numbered};
+use supervm_plugin_sdk::{Capability, Direction, KeyRange, OpenMode};
+
+const COMPACT: &[Capability] = &[Capability::Compact];
+const VERIFY: &[Capability] = &[Capability::Verify];
+
+pub(super) const CASES: &[Case] = &[
+    Case::new(
+        'S',
+        "compact.changes_no_content",
+        &[10, 23],
+        "Compaction leaves the state digest as it was.",
+        changes_nothing,
+    )
+    .needs(COMPACT),
+    Case::new(
+        'S',
+        "compact.of_an_empty_storage",
+        &[5],
+        "Compacting an empty storage succeeds.",
+        of_empty,
+    )
+    .needs(COMPACT),
+    Case::new(
+        'S',
+        "compact.of_a_part",
+        &[8],
+        "Compacting a range, an empty or an inverted one changes no content.",
+        of_a_part,
+    )
+    .needs(COMPACT),
+    Case::new(
+        'S',
+        "compact.invisible_to_a_cursor",
+        &[10, 11],
+        "A cursor that was made before compaction goes on with its moment.",
+        under_cursor,
+    )
+    .needs(COMPACT),
+    Case::new(
+        'S',
+        "compact.survives_reopening",
+        &[15],
+        "What was compacted is whole after reopening.",
+        survives,
+    )
+    .needs(&[Capability::Compact, Capability::SyncedWrites]),
+    Case::new(
+        'S',
+        "compact.again_and_again",
+        &[10],
+        "Ten rounds of writing, deleting and compacting lose nothing.",
+        again,
+    )
+    .needs(COMPACT),
+    Case::new(
+        'S',
+        "verify.finds_a_sound_storage_sound",
+        &[22],
+        "Verifying a storage that was written normally finds no problem and looks at something.",
+        sound,
+    )
+    .needs(VERIFY),
+    Case::new(
+        'S',
+        "verify.of_an_empty_storage",
+        &[5],
+        "Verifying an empty storage finds no problem.",
+        verify_empty,
+    )
+    .needs(VERIFY),
+    Case::new(
+        'S',
+        "verify.after_reopening",
+        &[15],
+        "Verifying finds no problem after a drop without close and a reopening.",
+        verify_reopened,
+    )
+    .needs(&[Capability::Verify, Capability::SyncedWrites]),
+];
+
+/// Writes, overwrites and deletes so that there is space to give back.
+fn churn(f: &Fixture) -> CaseResult {
+    let keys = numbered(2000);
+    for round in 0..3u8 {
+        f.write(|batch| keys.iter().for_each(|key| batch.put(key, &[round; 80])))?;
+    }
+    f.write(|batch| keys.iter().step_by(2).for_each(|key| batch.delete(key)))
+}
+
+fn changes_nothing(f: &mut Fixture) -> CaseResult {
+    churn(f)?;
+    let before = f.digest()?;
+    f.storage().compact(KeyRange::ALL)?;
+    equal("the digest", &f.digest()?, &before)
+}
+
+fn of_empty(f: &mut Fixture) -> CaseResult {
+    f.storage().compact(KeyRange::ALL)?;
+    f.put(b"k", b"")?;
+    f.delete(b"k")?;
+    f.storage().compact(KeyRange::ALL)?;
+    equal("entries", &f.all_rows()?.len(), &0)
+}
+
+fn of_a_part(f: &mut Fixture) -> CaseResult {
+    churn(f)?;
+    let before = f.all_rows()?;
+    for range in [
+        KeyRange::new(b"00000500", Some(b"00001000")),
+        KeyRange::new(b"00001500", None),
+        KeyRange::new(b"x", Some(b"x")),
+        KeyRange::new(b"z", Some(b"a")),
+        KeyRange::new(b"zzz", None),
+    ] {
+        f.storage().compact(range)?;
+    }
+    same_rows("the storage", &f.all_rows()?, &before)
+}
+
+fn under_cursor(f: &mut Fixture) -> CaseResult {
+    churn(f)?;
+    let before = f.all_rows()?;
+    let mut cursor = f.cursor(KeyRange::ALL, Direction::Forward)?;
+    f.write(|batch| before.iter().for_each(|(key, _)| batch.delete(key)))?;
+    crate::job::stage("compacting while the same thread holds a cursor");
+    f.storage().compact(KeyRange::ALL)?;
+    same_rows("the cursor", &drain(&mut *cursor)?, &before)?;
+    equal("entries afterwards", &f.all_rows()?.len(), &0)
+}
+
+fn survives(f: &mut Fixture) -> CaseResult {
+    churn(f)?;
+    let before = f.all_rows()?;
+    f.storage().compact(KeyRange::ALL)?;
+    f.drop_storage();
+    f.open(OpenMode::MustExist)?;
+    same_rows("after reopening", &f.all_rows()?, &before)
+}
+
+fn again(f: &mut Fixture) -> CaseResult {
+    for round in 0..10u8 {
+        churn(f)?;
+        f.put(&[b'z', round], &[round])?;
+        f.storage().compact(KeyRange::ALL)?;
+    }
+    equal("entries", &f.all_rows()?.len(), &1010)
+}
+
+fn expect_sound(f: &Fixture) -> CaseResult<u64> {
+    let report = f.storage().verify()?;
+    equal("problems", &report.problems, &Vec::new())?;
+    Ok(report.checked)
+}
+
+fn sound(f: &mut Fixture) -> CaseResult {
+    churn(f)?;
+    let before = f.digest()?;
+    let checked = expect_sound(f)?;
+    holds(format!("{checked} units were looked at, at least 1"), checked >= 1)?;
+    equal("the digest", &f.digest()?, &before)
+}
+
+fn verify_empty(f: &mut Fixture) -> CaseResult {
+    expect_sound(f).map(drop)
+}
+
+fn verify_reopened(f: &mut Fixture) -> CaseResult {
+    churn(f)?;
+    f.drop_storage();
+    f.open(OpenMode::MustExist)?;
+    expect_sound(f).map(drop)
+}

@@ -1,0 +1,341 @@
+//! A small durable backend: an ordered map in memory and a file of batches.
+
+use crate::fault::Fault;
+use crate::log;
+use crate::view::View;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+use supervm_plugin_sdk::prelude::*;
+
+/// The keys and values of one moment.
+pub(crate) type Map = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// The file of batches in the storage's directory.
+const FILE: &str = "batches";
+
+/// The options of the backend.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ReferenceConfig {
+    /// The mistake that it makes.
+    fault: Fault,
+}
+
+/// What the storage and its live views share.
+pub(crate) struct Shared(Mutex<Arc<Map>>);
+
+impl Shared {
+    pub(crate) fn current(&self) -> Arc<Map> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<Map>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(crate) struct Reference {
+    shared: Arc<Shared>,
+    /// `None` when it was opened read-only.
+    file: Option<Mutex<File>>,
+    path: PathBuf,
+    fault: Fault,
+    was_read: AtomicBool,
+}
+
+export_plugin!(storage: Reference, name: "reference");
+
+impl StorageFactory for Reference {
+    type Config = ReferenceConfig;
+
+    fn declared_capabilities() -> Capabilities {
+        Capabilities::new()
+            .native(&[
+                Capability::Checkpoint,
+                Capability::Compact,
+                Capability::Verify,
+                Capability::ReadOnlyOpen,
+                Capability::Snapshot,
+                Capability::ReverseCursor,
+                Capability::SyncedWrites,
+                Capability::Checksums,
+                Capability::SizeOnDisk,
+            ])
+            .simulated(&[Capability::DeleteRange])
+    }
+
+    fn open(dir: &Path, config: ReferenceConfig, mode: OpenMode) -> Result<Self> {
+        let (path, fault) = (dir.join(FILE), config.fault);
+        let io = |error| Error::io("open", error);
+        if mode != OpenMode::Create && !path.exists() && fault != Fault::MustExistCreates {
+            return Err(Error::new(ErrorKind::NotFound, "open", "there is no storage"));
+        }
+        if mode == OpenMode::ReadOnly && fault == Fault::ReadOnlyWritesAFile {
+            fs::write(dir.join("opened"), b"").map_err(io)?;
+        }
+        let mut map = Map::new();
+        let mut length = 0;
+        if path.exists() {
+            let (batches, read) =
+                log::read(&path, fault != Fault::ChecksumIgnored).map_err(damaged)?;
+            length = read;
+            for batch in &batches {
+                replay(&mut map, batch, fault);
+            }
+        }
+        let file = match mode {
+            OpenMode::ReadOnly => None,
+            _ => {
+                let file = File::options().create(true).append(true).open(&path).map_err(io)?;
+                file.set_len(length).map_err(io)?;
+                Some(Mutex::new(file))
+            }
+        };
+        if fault == Fault::LeaksDescriptors {
+            std::mem::forget(File::open(&path).map_err(io)?);
+        }
+        let shared = Arc::new(Shared(Mutex::new(Arc::new(map))));
+        Ok(Self { shared, file, path, fault, was_read: AtomicBool::new(false) })
+    }
+}
+
+fn damaged(error: std::io::Error) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::InvalidData => {
+            Error::new(ErrorKind::Corruption, "read", error.to_string())
+        }
+        _ => Error::io("read", error),
+    }
+}
+
+fn replay(map: &mut Map, batch: &WriteBatch, fault: Fault) {
+    for operation in batch.iter() {
+        if fault == Fault::DeletesForgottenOnReopen && matches!(operation, Operation::Delete { .. })
+        {
+            continue;
+        }
+        apply(map, &operation, Fault::None);
+    }
+}
+
+/// Applies one operation; the map is that of the writer alone.
+fn apply(map: &mut Map, operation: &Operation<'_>, fault: Fault) {
+    match operation {
+        Operation::Put { key, value } => {
+            let kept =
+                if fault == Fault::LengthInU16 { value.len() % (1 << 16) } else { value.len() };
+            map.insert(key.to_vec(), value[..kept].to_vec());
+        }
+        Operation::Delete { key } => drop(map.remove(*key)),
+        Operation::DeleteRange { range } => delete_range(map, range, fault),
+    }
+}
+
+fn delete_range(map: &mut Map, range: &KeyRange<'_>, fault: Fault) {
+    if range.is_empty() {
+        return;
+    }
+    let spared = |key: &[u8]| fault == Fault::RangeSpares0xff && key > &[0xff; 32][..];
+    let inside = |key: &[u8]| {
+        range.contains(key) || fault == Fault::RangeTakesItsEnd && range.end == Some(key)
+    };
+    let keys = map.keys().filter(|key| inside(key) && !(range.end.is_none() && spared(key)));
+    let most = if fault == Fault::RangeStopsAt10000 { 10_000 } else { usize::MAX };
+    for key in keys.take(most).cloned().collect::<Vec<_>>() {
+        map.remove(&key);
+    }
+}
+
+impl Reference {
+    fn file(&self) -> Result<MutexGuard<'_, File>> {
+        let read_only = || Error::new(ErrorKind::ReadOnly, "write", "opened read-only");
+        let file = self.file.as_ref().ok_or_else(read_only)?;
+        Ok(file.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Applies `batch` to a copy of the map and puts the copy in place, so that readers see all of it or nothing.
+    fn publish(&self, batch: &WriteBatch) {
+        let mut current = self.shared.lock();
+        if self.fault == Fault::WriteUnderCursorDeadlocks {
+            while Arc::strong_count(&current) > 1 {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        let before = current.clone();
+        let count = batch.len() - usize::from(self.fault == Fault::LastOperationLost);
+        let lost = self.fault == Fault::OverwriteAfterReadIsLost
+            && self.was_read.swap(false, Ordering::SeqCst);
+        let mut map = (*before).clone();
+        for (index, operation) in batch.iter().take(count).enumerate() {
+            if matches!(operation, Operation::Put { key, .. } if lost && before.contains_key(key)) {
+                continue;
+            }
+            match (&operation, self.fault) {
+                (Operation::DeleteRange { range }, Fault::RangeMissesPutsOfItsBatch) => {
+                    map.retain(|key, _| !(range.contains(key) && before.contains_key(key)));
+                }
+                _ => apply(&mut map, &operation, self.fault),
+            }
+            if self.fault == Fault::BatchTornForReaders && index % 10 == 9 {
+                *current = Arc::new(map.clone());
+                drop(current);
+                thread::yield_now();
+                current = self.shared.lock();
+            }
+        }
+        *current = Arc::new(map);
+    }
+
+    /// Appends `batch` to the file: one record, or under a fault one for each operation.
+    fn append(&self, file: &File, batch: &WriteBatch) -> Result<()> {
+        let io = |error| Error::io("write", error).with_effect(Effect::Unknown);
+        match self.fault {
+            Fault::WritesStayInMemory => Ok(()),
+            Fault::BatchTornByCrash => batch.iter().try_for_each(|operation| {
+                let mut single = WriteBatch::new();
+                push(&mut single, &operation);
+                thread::sleep(Duration::from_micros(200));
+                log::append(file, &single).map_err(io)
+            }),
+            _ => log::append(file, batch).map_err(io),
+        }
+    }
+}
+
+fn push(batch: &mut WriteBatch, operation: &Operation<'_>) {
+    match operation {
+        Operation::Put { key, value } => batch.put(key, value),
+        Operation::Delete { key } => batch.delete(key),
+        Operation::DeleteRange { range } => batch.delete_range(*range),
+    }
+}
+
+/// The batch that makes `map` out of nothing.
+fn batch_of(map: &Map) -> WriteBatch {
+    let mut batch = WriteBatch::new();
+    map.iter().for_each(|(key, value)| batch.put(key, value));
+    batch
+}
+
+impl StorageBackend for Reference {
+    fn capabilities(&self) -> Capabilities {
+        Self::declared_capabilities()
+    }
+
+    fn get(&self, key: &[u8], value: &mut ByteBuf) -> Result<bool> {
+        self.was_read.store(true, Ordering::SeqCst);
+        View::new(&self.shared, self.fault, false).get(key, value)
+    }
+
+    fn multi_get(&self, keys: &[&[u8]], values: &mut Values) -> Result<()> {
+        let mut keys = keys.to_vec();
+        if self.fault == Fault::MultiGetSorts {
+            keys.sort();
+        }
+        let (view, mut value) = (View::new(&self.shared, self.fault, false), ByteBuf::new());
+        for key in keys {
+            let found = view.get(key, &mut value)?;
+            values.push(found.then_some(&*value));
+        }
+        Ok(())
+    }
+
+    fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<()> {
+        if self.fault == Fault::BigBatchFailsSilently && batch.len() > 50_000 {
+            return Ok(());
+        }
+        if self.fault == Fault::AbortsOnALargeValue && batch.as_bytes().len() > 8 << 20 {
+            std::process::abort();
+        }
+        let file = self.file()?;
+        self.append(&file, batch)?;
+        if durability == Durability::Synced {
+            let sync = file.sync_data();
+            sync.map_err(|error| Error::io("write", error).with_effect(Effect::Unknown))?;
+        }
+        self.publish(batch);
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn StorageSnapshot>> {
+        let live = self.fault == Fault::SnapshotSeesLaterWrites;
+        Ok(Box::new(View::new(&self.shared, self.fault, live)))
+    }
+
+    fn cursor(&self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn Cursor>> {
+        let live = self.fault == Fault::CursorSeesLaterWrites;
+        let view = View::new(&self.shared, self.fault, live);
+        Ok(Box::new(view.cursor(range, direction)))
+    }
+
+    fn flush(&self, durability: Durability) -> Result<()> {
+        match durability {
+            Durability::Buffered => Ok(()),
+            Durability::Synced => {
+                self.file()?.sync_data().map_err(|error| Error::io("flush", error))
+            }
+        }
+    }
+
+    fn stats(&self) -> Result<StorageStats> {
+        let metadata = fs::metadata(&self.path).map_err(|error| Error::io("stats", error))?;
+        let keys = self.shared.current().len() as u64;
+        let factor = if self.fault == Fault::KeysMiscounted { 3 } else { 1 };
+        Ok(StorageStats {
+            keys: Some(keys * factor),
+            disk_bytes: Some(metadata.len()),
+            ..StorageStats::default()
+        })
+    }
+
+    fn checkpoint(&self, dir: &Path) -> Result<()> {
+        let io = |error| Error::io("checkpoint", error);
+        let mut map = (*self.shared.current()).clone();
+        if self.fault == Fault::CheckpointMissesTheNewest {
+            map.pop_last();
+        }
+        fs::create_dir(dir).map_err(io)?;
+        let file = File::create(dir.join(FILE)).map_err(io)?;
+        log::append(&file, &batch_of(&map)).map_err(io)
+    }
+
+    fn compact(&self, _: KeyRange<'_>) -> Result<()> {
+        let io = |error| Error::io("compact", error).with_effect(Effect::Unknown);
+        let mut file = self.file()?;
+        let mut current = self.shared.lock();
+        if self.fault == Fault::CompactOfEmptyFails && current.is_empty() {
+            return Err(Error::new(ErrorKind::Internal, "compact", "there is nothing to compact"));
+        }
+        if self.fault == Fault::CompactDropsEntries {
+            Arc::make_mut(&mut current).pop_first();
+        }
+        let fresh = self.path.with_extension("new");
+        let written = File::create(&fresh).map_err(io)?;
+        log::append(&written, &batch_of(&current)).map_err(io)?;
+        written.sync_data().map_err(io)?;
+        fs::rename(&fresh, &self.path).map_err(io)?;
+        *file = File::options().append(true).open(&self.path).map_err(io)?;
+        Ok(())
+    }
+
+    fn verify(&self) -> Result<VerifyReport> {
+        if self.fault == Fault::ClaimsVerifyAndLacksIt {
+            return Err(Error::new(ErrorKind::Unsupported, "verify", "not written yet"));
+        }
+        let (batches, length) = log::read(&self.path, true).map_err(damaged)?;
+        let metadata = fs::metadata(&self.path).map_err(|error| Error::io("verify", error))?;
+        let damaged = (metadata.len() != length).then(|| format!("damage at byte {length}"));
+        Ok(VerifyReport { checked: batches.len() as u64, problems: damaged.into_iter().collect() })
+    }
+
+    fn size_on_disk(&self, range: KeyRange<'_>) -> Result<u64> {
+        let map = self.shared.current();
+        let inside = map.iter().filter(|(key, _)| range.contains(key));
+        Ok(inside.map(|(key, value)| (key.len() + value.len()) as u64).sum())
+    }
+}

@@ -1,0 +1,65 @@
+//! The mistakes, one at a time.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// One mistake of the backend.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+        pub(crate) enum Fault {
+            $($(#[$doc])* #[serde(rename = $text)] $name,)*
+        }
+
+        impl Fault {
+            pub(crate) const ALL: &[Self] = &[$(Self::$name,)*];
+
+            pub(crate) fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+faults! {
+    #[default]
+    None = "none",
+    RangeSpares0xff = "range-spares-0xff",
+    RangeMissesPutsOfItsBatch = "range-misses-puts-of-its-batch",
+    RangeStopsAt10000 = "range-stops-at-10000",
+    RangeTakesItsEnd = "range-takes-its-end",
+    ScanOverrunsItsEnd = "scan-overruns-its-end",
+    FfPrefixFindsNothing = "ff-prefix-finds-nothing",
+    ErrorTakenForEnd = "error-taken-for-end",
+    EntrySkippedAtPageBreak = "entry-skipped-at-page-break",
+    ReverseDropsTheFirst = "reverse-drops-the-first",
+    SignedOrder = "signed-order",
+    WriteUnderCursorDeadlocks = "write-under-cursor-deadlocks",
+    CursorSeesLaterWrites = "cursor-sees-later-writes",
+    SnapshotSeesLaterWrites = "snapshot-sees-later-writes",
+    BufferKeepsItsLength = "buffer-keeps-its-length",
+    LengthInU16 = "length-in-u16",
+    EmptyValueIsAbsent = "empty-value-is-absent",
+    LastOperationLost = "last-operation-lost",
+    BigBatchFailsSilently = "big-batch-fails-silently",
+    BatchTornForReaders = "batch-torn-for-readers",
+    BatchTornByCrash = "batch-torn-by-crash",
+    WritesStayInMemory = "writes-stay-in-memory",
+    DeletesForgottenOnReopen = "deletes-forgotten-on-reopen",
+    CheckpointMissesTheNewest = "checkpoint-misses-the-newest",
+    CompactOfEmptyFails = "compact-of-empty-fails",
+    CompactDropsEntries = "compact-drops-entries",
+    ClaimsVerifyAndLacksIt = "claims-verify-and-lacks-it",
+    ChecksumIgnored = "checksum-ignored",
+    ReadOnlyWritesAFile = "read-only-writes-a-file",
+    MustExistCreates = "must-exist-creates",
+    MissingKeyIsAnError = "missing-key-is-an-error",
+    MultiGetSorts = "multi-get-sorts",
+    SeekGoesPastTheKey = "seek-goes-past-the-key",
+    EndIsNotRepeated = "end-is-not-repeated",
+    PanicsOnAKey = "panics-on-a-key",
+    AbortsOnALargeValue = "aborts-on-a-large-value",
+    LeaksDescriptors = "leaks-descriptors",
+    KeysMiscounted = "keys-miscounted",
+    OverwriteAfterReadIsLost = "overwrite-after-read-is-lost",
+}

@@ -1,0 +1,206 @@
+//! The suite is tested on a backend that is sound, and on the same backend with one fault at a time.
+//!
+//! Each fault is a mistake that a backend can make and that reached users somewhere. The table says which case has to catch it.
+
+mod backend;
+mod fault;
+mod log;
+mod view;
+
+use fault::Fault;
+use libtest_mimic::{Arguments, Failed, Trial};
+use supervm_conformance::{Case, Outcome, Run, Target, cases, take_over_if_child};
+
+/// Seconds that a case may take on a faulty backend.
+const DEADLINE_SECONDS: u64 = 20;
+
+/// Each fault, the case that has to catch it, and the word of the outcome.
+const CAUGHT: &[(Fault, &str, &str)] = &[
+    (Fault::RangeSpares0xff, "delete_range.unbounded_takes_ff_keys", "failed"),
+    (Fault::RangeMissesPutsOfItsBatch, "batch.order.range_sees_puts_before_it", "failed"),
+    (Fault::RangeStopsAt10000, "delete_range.many_keys", "failed"),
+    (Fault::RangeTakesItsEnd, "delete_range.half_open", "failed"),
+    (Fault::ScanOverrunsItsEnd, "scan.prefix.excludes_what_follows", "failed"),
+    (Fault::FfPrefixFindsNothing, "scan.prefix.all_ff", "failed"),
+    (Fault::ErrorTakenForEnd, "range.forward.ten_thousand_entries_once_each", "failed"),
+    (Fault::EntrySkippedAtPageBreak, "range.forward.ten_thousand_entries_once_each", "failed"),
+    (Fault::ReverseDropsTheFirst, "range.reverse.in_unsigned_byte_order", "failed"),
+    (Fault::SignedOrder, "range.forward.in_unsigned_byte_order", "failed"),
+    (Fault::WriteUnderCursorDeadlocks, "concurrency.write_under_own_cursor", "timed_out"),
+    (Fault::CursorSeesLaterWrites, "cursor.view.later_puts_are_invisible", "failed"),
+    (Fault::CursorSeesLaterWrites, "cursor.view.deletes_ahead_are_invisible", "failed"),
+    (Fault::SnapshotSeesLaterWrites, "snapshot.later_overwrites_are_invisible", "failed"),
+    (Fault::BufferKeepsItsLength, "point.get.buffer_is_overwritten", "failed"),
+    (Fault::LengthInU16, "limits.value.around_powers_of_two", "failed"),
+    (Fault::EmptyValueIsAbsent, "point.value.empty_is_present", "failed"),
+    (Fault::LastOperationLost, "batch.first_and_last_operation", "failed"),
+    (Fault::BigBatchFailsSilently, "batch.many_operations", "failed"),
+    (Fault::BatchTornForReaders, "concurrency.batch_is_atomic_for_cursors", "failed"),
+    (Fault::BatchTornByCrash, "durability.kill.synced", "failed"),
+    (Fault::WritesStayInMemory, "durability.buffered_survives_a_drop", "failed"),
+    (Fault::WritesStayInMemory, "durability.kill.synced", "failed"),
+    (Fault::DeletesForgottenOnReopen, "durability.deletes_survive", "failed"),
+    (Fault::CheckpointMissesTheNewest, "checkpoint.has_what_was_not_flushed", "failed"),
+    (Fault::CompactOfEmptyFails, "compact.of_an_empty_storage", "failed"),
+    (Fault::CompactDropsEntries, "compact.changes_no_content", "failed"),
+    (Fault::ClaimsVerifyAndLacksIt, "honesty.claimed.verify", "failed"),
+    (Fault::ChecksumIgnored, "honesty.claimed.checksums", "failed"),
+    (Fault::ReadOnlyWritesAFile, "open.read_only.changes_no_file", "failed"),
+    (Fault::MustExistCreates, "open.must_exist.empty_directory", "failed"),
+    (Fault::MissingKeyIsAnError, "point.get.missing_is_absent", "failed"),
+    (Fault::MultiGetSorts, "multi_get.order_of_the_keys", "failed"),
+    (Fault::SeekGoesPastTheKey, "cursor.seek.forward", "failed"),
+    (Fault::EndIsNotRepeated, "cursor.page.end_repeats", "failed"),
+    (Fault::PanicsOnAKey, "point.many.random_keys", "failed"),
+    (Fault::AbortsOnALargeValue, "limits.value.largest", "crashed"),
+    (Fault::LeaksDescriptors, "abi.leak.file_descriptors", "failed"),
+    (Fault::KeysMiscounted, "stats.keys", "failed"),
+    (Fault::OverwriteAfterReadIsLost, "model.random", "failed"),
+];
+
+fn main() {
+    take_over_if_child();
+    let arguments = Arguments::from_args();
+    let mut trials = vec![
+        Trial::test("a_sound_backend_passes_every_case", sound_passes),
+        Trial::test("every_fault_is_in_the_table", every_fault_is_in_the_table),
+        Trial::test("no_executed_case_is_a_failure", nothing_executed_fails),
+        Trial::test("a_seed_repeats_a_run", a_seed_repeats),
+        Trial::test("reports_tell_failed_crashed_timed_out_and_skipped_apart", reports),
+        Trial::test("a_wrong_option_is_refused_before_any_case", wrong_option),
+    ];
+    trials.extend(CAUGHT.iter().map(|(fault, id, word)| {
+        let name = format!("{}_is_caught_by_{}", fault.name(), id.replace('.', "_"));
+        Trial::test(name, || is_caught(*fault, id, word))
+    }));
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn target(fault: Fault) -> Target {
+    Target::linked("reference").with_options(format!("fault = \"{}\"", fault.name()))
+}
+
+fn run_of(fault: Fault) -> Run {
+    let mut run = Run::new(target(fault));
+    run.jobs = 1;
+    run
+}
+
+fn case(id: &str) -> Result<&'static Case, Failed> {
+    cases().find(|case| case.id == id).ok_or_else(|| format!("there is no case {id}").into())
+}
+
+fn is_caught(fault: Fault, id: &str, word: &str) -> Result<(), Failed> {
+    let case = case(id)?;
+    let mut run = run_of(fault);
+    run.deadline_seconds = Some(case.deadline_seconds.max(DEADLINE_SECONDS));
+    if word == "timed_out" {
+        run.deadline_seconds = Some(3);
+    }
+    let report = run.execute(&[case], |_| ()).map_err(|error| error.to_string())?;
+    let outcome = &report.cases[0].outcome;
+    if outcome.word() != word || outcome.message().is_empty() || report.certificate.passed {
+        return Err(format!("expected {word} with a message, found {outcome:?}").into());
+    }
+    Ok(())
+}
+
+fn sound_passes() -> Result<(), Failed> {
+    let all: Vec<_> = cases().collect();
+    let run = Run::new(target(Fault::None));
+    let report = run.execute(&all, |_| ()).map_err(|error| error.to_string())?;
+    let failures = report.cases.iter().filter(|case| case.outcome.is_failure());
+    let failures: Vec<_> =
+        failures.map(|case| format!("{}: {:?}", case.id, case.outcome)).collect();
+    if !failures.is_empty() {
+        return Err(format!("seed {}:\n{}", run.seed, failures.join("\n")).into());
+    }
+    let counts = report.certificate.counts;
+    let total = counts.passed + counts.skipped;
+    if !report.certificate.passed || !report.certificate.complete || total != all.len() as u64 {
+        return Err(format!("the certificate is wrong: {:?}", report.certificate).into());
+    }
+    let silent = report
+        .cases
+        .iter()
+        .find(|case| matches!(&case.outcome, Outcome::Skipped(reason) if reason.trim().is_empty()));
+    silent.map_or(Ok(()), |case| Err(format!("{} is skipped without a reason", case.id).into()))
+}
+
+fn every_fault_is_in_the_table() -> Result<(), Failed> {
+    let missing = Fault::ALL.iter().find(|fault| {
+        **fault != Fault::None && !CAUGHT.iter().any(|(caught, _, _)| caught == *fault)
+    });
+    missing.map_or(Ok(()), |fault| Err(format!("{} is caught by no case", fault.name()).into()))
+}
+
+fn nothing_executed_fails() -> Result<(), Failed> {
+    // The sound backend declares compact, so the only selected case is skipped.
+    let skipped = case("honesty.undeclared.compact")?;
+    let report = run_of(Fault::None).execute(&[skipped], |_| ()).map_err(|e| e.to_string())?;
+    let (counts, passed) = (report.certificate.counts, report.certificate.passed);
+    if counts.skipped != 1 || counts.executed() != 0 || passed {
+        return Err(format!("counts {counts:?}, passed: {passed}").into());
+    }
+    Ok(())
+}
+
+fn a_seed_repeats() -> Result<(), Failed> {
+    let mut run = run_of(Fault::OverwriteAfterReadIsLost);
+    run.seed = 42;
+    let found = || -> Result<String, Failed> {
+        let report = run.execute(&[case("model.short_episodes")?], |_| ());
+        let report = report.map_err(|error| error.to_string())?;
+        Ok(report.cases[0].outcome.message().to_owned())
+    };
+    let (first, second) = (found()?, found()?);
+    let shrunk = first.contains("shrunk to") && first.contains("seed 42");
+    if first != second || !shrunk {
+        return Err(format!("two runs of seed 42:\n{first}\n{second}").into());
+    }
+    Ok(())
+}
+
+fn reports() -> Result<(), Failed> {
+    let mut run = run_of(Fault::AbortsOnALargeValue);
+    run.seed = 7;
+    let selected = ["limits.value.largest", "honesty.undeclared.compact", "point.get.after_put"];
+    let selected = selected.iter().map(|id| case(id)).collect::<Result<Vec<_>, _>>()?;
+    let report = run.execute(&selected, |_| ()).map_err(|error| error.to_string())?;
+    let (json, junit, markdown) = (report.to_json(), report.to_junit(), report.to_markdown());
+    for (text, parts) in [
+        (
+            &json,
+            &["\"crashed\": 1", "\"skipped\": 1", "\"seed\": 7", "\"complete\": false", "SIGABRT"]
+                [..],
+        ),
+        (
+            &junit,
+            &[
+                "errors=\"1\"",
+                "failures=\"0\"",
+                "skipped=\"1\"",
+                "<error type=\"crashed\"",
+                "SIGABRT",
+            ],
+        ),
+        (
+            &markdown,
+            &["reference", ": failed", "## Not passed", "SIGABRT", "## Skipped", "| seed | 7 |"],
+        ),
+    ] {
+        if let Some(part) = parts.iter().find(|part| !text.contains(**part)) {
+            return Err(format!("{part} is missing in\n{text}").into());
+        }
+    }
+    Ok(())
+}
+
+fn wrong_option() -> Result<(), Failed> {
+    let run = Run::new(Target::linked("reference").with_options("fualt = \"none\""));
+    let refused = run.execute(&[case("point.get.after_put")?], |_| ());
+    match refused {
+        Err(error) if error.to_string().contains("fualt") => Ok(()),
+        other => Err(format!("expected an error that names the option, found {other:?}").into()),
+    }
+}
