@@ -1,0 +1,132 @@
+//! Fixed views of the map: snapshots and cursors.
+//!
+//! Both own a clone of the persistent map. The clone shares every node with the live map until a write changes it, so a view
+//! costs a pointer when it is made, and afterwards the nodes that were rewritten since.
+
+use imbl::OrdMap;
+use std::ops::Bound;
+use std::sync::Arc;
+use supervm_plugin_sdk::prelude::*;
+
+/// Keys and values by key; both are shared with every clone.
+pub(crate) type Map = OrdMap<Arc<[u8]>, Arc<[u8]>>;
+
+/// The entries of `map` in `range`, in both directions.
+pub(crate) fn entries<'a>(
+    map: &'a Map,
+    range: KeyRange<'a>,
+) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> {
+    // An inverted range becomes the empty one at its start.
+    let end = match range.end {
+        Some(end) => Bound::Excluded(end.max(range.start)),
+        None => Bound::Unbounded,
+    };
+    map.range::<_, [u8]>((Bound::Included(range.start), end))
+        .map(|(key, value)| (key.as_ref(), value.as_ref()))
+}
+
+pub(crate) fn get(map: &Map, key: &[u8], value: &mut ByteBuf) -> bool {
+    map.get(key).inspect(|found| value.set(found)).is_some()
+}
+
+pub(crate) fn multi_get(map: &Map, keys: &[&[u8]], values: &mut Values) {
+    for key in keys {
+        values.push(map.get(*key).map(AsRef::as_ref));
+    }
+}
+
+/// A view that keys are read from and cursors are made on.
+pub(crate) struct MemorySnapshot(pub(crate) Map);
+
+impl StorageSnapshot for MemorySnapshot {
+    fn get(&self, key: &[u8], value: &mut ByteBuf) -> Result<bool> {
+        Ok(get(&self.0, key, value))
+    }
+
+    fn multi_get(&self, keys: &[&[u8]], values: &mut Values) -> Result<()> {
+        multi_get(&self.0, keys, values);
+        Ok(())
+    }
+
+    fn cursor(&self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn Cursor>> {
+        Ok(Box::new(MemoryCursor::new(self.0.clone(), range, direction)))
+    }
+}
+
+/// A position in a range of a view.
+pub(crate) struct MemoryCursor {
+    map: Map,
+    direction: Direction,
+    /// The cursor's range.
+    start: Vec<u8>,
+    end: Option<Vec<u8>>,
+    /// What is still to come: `[rest_start, rest_end)`, within the range.
+    rest_start: Vec<u8>,
+    rest_end: Option<Vec<u8>>,
+}
+
+impl MemoryCursor {
+    pub(crate) fn new(map: Map, range: KeyRange<'_>, direction: Direction) -> Self {
+        let (start, end) = (range.start.to_vec(), range.end.map(<[u8]>::to_vec));
+        Self { map, direction, rest_start: start.clone(), rest_end: end.clone(), start, end }
+    }
+
+    /// Takes everything up to and including `key` off what is to come.
+    fn pass(&mut self, key: &[u8]) {
+        match self.direction {
+            Direction::Forward => self.rest_start = successor(key),
+            Direction::Reverse => self.rest_end = Some(key.to_vec()),
+        }
+    }
+}
+
+impl Cursor for MemoryCursor {
+    fn next_page(&mut self, page: &mut Page) -> Result<PageEnd> {
+        let rest = entries(&self.map, KeyRange::new(&self.rest_start, self.rest_end.as_deref()));
+        let last = match self.direction {
+            Direction::Forward => fill(page, rest),
+            Direction::Reverse => fill(page, rest.rev()),
+        };
+        let Some(last) = last.map(<[u8]>::to_vec) else {
+            self.rest_end = Some(self.rest_start.clone());
+            return Ok(PageEnd::End);
+        };
+        self.pass(&last);
+        Ok(PageEnd::More)
+    }
+
+    fn seek(&mut self, key: &[u8]) -> Result<()> {
+        (self.rest_start, self.rest_end) = (self.start.clone(), self.end.clone());
+        match self.direction {
+            Direction::Forward => self.rest_start = key.max(&self.start).to_vec(),
+            Direction::Reverse => {
+                let past = successor(key);
+                if self.end.as_ref().is_none_or(|end| past < *end) {
+                    self.rest_end = Some(past);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Appends entries until the page is full, and returns the key that filled it; `None` when the entries ended first.
+fn fill<'a>(
+    page: &mut Page,
+    entries: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+) -> Option<&'a [u8]> {
+    for (key, value) in entries {
+        if !page.push(key, value) {
+            return Some(key);
+        }
+    }
+    None
+}
+
+/// The smallest key above `key`.
+fn successor(key: &[u8]) -> Vec<u8> {
+    let mut next = Vec::with_capacity(key.len() + 1);
+    next.extend_from_slice(key);
+    next.push(0);
+    next
+}

@@ -1,0 +1,204 @@
+//! Views of one moment, and what reads from them: snapshots and cursors.
+//!
+//! A cursor keeps no statement open. It remembers the range that is still to come, and each page asks for that range anew, so
+//! that a snapshot and all its cursors can share one connection, and a page costs one search in the tree.
+
+use crate::error::failed;
+use crate::readers::Readers;
+use parking_lot::{Mutex, MutexGuard};
+use rusqlite::types::ValueRef;
+use rusqlite::{CachedStatement, Connection, Rows};
+use std::sync::Arc;
+use supervm_plugin_sdk::prelude::*;
+
+/// A connection whose read transaction stays open, at one moment; goes back to its [`Readers`] with its last owner.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// `None` in `drop` only.
+    connection: Mutex<Option<Connection>>,
+    began: u64,
+    readers: Arc<Readers>,
+}
+
+impl View {
+    pub(crate) fn new(connection: Connection, began: u64, readers: Arc<Readers>) -> Self {
+        Self { connection: Mutex::new(Some(connection)), began, readers }
+    }
+
+    /// The number of commits at which its transaction began.
+    pub(crate) fn began(&self) -> u64 {
+        self.began
+    }
+
+    pub(crate) fn read<T>(
+        &self,
+        operation: &'static str,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        let connection = MutexGuard::map(self.connection.lock(), |connection| {
+            connection.as_mut().expect("taken by drop, which has the only reference")
+        });
+        read(&connection).map_err(|error| failed(operation, error))
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.get_mut().take() {
+            self.readers.give_back(connection);
+        }
+    }
+}
+
+/// Copies the value of `key`, and says whether there is one.
+pub(crate) fn get(
+    connection: &Connection,
+    key: &[u8],
+    value: &mut ByteBuf,
+) -> rusqlite::Result<bool> {
+    let mut statement = select(connection)?;
+    let mut rows = statement.query([key])?;
+    let found = rows.next()?;
+    if let Some(row) = found {
+        value.set(blob(row.get_ref(0)?)?);
+    }
+    Ok(found.is_some())
+}
+
+pub(crate) fn multi_get(
+    connection: &Connection,
+    keys: &[&[u8]],
+    values: &mut Values,
+) -> rusqlite::Result<()> {
+    let mut statement = select(connection)?;
+    for key in keys {
+        let mut rows = statement.query([key])?;
+        match rows.next()? {
+            Some(row) => values.push(Some(blob(row.get_ref(0)?)?)),
+            None => values.push(None),
+        }
+    }
+    Ok(())
+}
+
+fn select(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
+    connection.prepare_cached("SELECT value FROM entries WHERE key = ?1")
+}
+
+fn blob(value: ValueRef<'_>) -> rusqlite::Result<&[u8]> {
+    Ok(value.as_blob()?)
+}
+
+/// A view that keys are read from and cursors are made on.
+#[derive(Debug)]
+pub(crate) struct SqliteSnapshot(pub(crate) Arc<View>);
+
+impl StorageSnapshot for SqliteSnapshot {
+    fn get(&self, key: &[u8], value: &mut ByteBuf) -> Result<bool> {
+        self.0.read("snapshot get", |connection| get(connection, key, value))
+    }
+
+    fn multi_get(&self, keys: &[&[u8]], values: &mut Values) -> Result<()> {
+        self.0.read("snapshot multi_get", |connection| multi_get(connection, keys, values))
+    }
+
+    fn cursor(&self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn Cursor>> {
+        Ok(Box::new(SqliteCursor::new(self.0.clone(), range, direction)))
+    }
+}
+
+/// A position in a range of a view.
+#[derive(Debug)]
+pub(crate) struct SqliteCursor {
+    view: Arc<View>,
+    direction: Direction,
+    /// The cursor's range.
+    start: Vec<u8>,
+    end: Option<Vec<u8>>,
+    /// What is still to come: `[rest_start, rest_end)`, within the range.
+    rest_start: Vec<u8>,
+    rest_end: Option<Vec<u8>>,
+}
+
+impl SqliteCursor {
+    pub(crate) fn new(view: Arc<View>, range: KeyRange<'_>, direction: Direction) -> Self {
+        let (start, end) = (range.start.to_vec(), range.end.map(<[u8]>::to_vec));
+        let (rest_start, rest_end) = (start.clone(), end.clone());
+        Self { view, direction, start, end, rest_start, rest_end }
+    }
+
+    fn scan(&self) -> &'static str {
+        match (self.direction, self.rest_end.is_some()) {
+            (Direction::Forward, true) => {
+                "SELECT key, value FROM entries WHERE key >= ?1 AND key < ?2 ORDER BY key"
+            }
+            (Direction::Forward, false) => {
+                "SELECT key, value FROM entries WHERE key >= ?1 ORDER BY key"
+            }
+            (Direction::Reverse, true) => {
+                "SELECT key, value FROM entries WHERE key >= ?1 AND key < ?2 ORDER BY key DESC"
+            }
+            (Direction::Reverse, false) => {
+                "SELECT key, value FROM entries WHERE key >= ?1 ORDER BY key DESC"
+            }
+        }
+    }
+
+    /// Fills `page` with what is to come and returns the key that filled it; `None` when the range ended first.
+    fn read_page(&self, page: &mut Page) -> Result<Option<Vec<u8>>> {
+        self.view.read("next_page", |connection| {
+            let mut statement = connection.prepare_cached(self.scan())?;
+            let rows = match &self.rest_end {
+                Some(end) => statement.query((&self.rest_start, end)),
+                None => statement.query((&self.rest_start,)),
+            };
+            fill(page, rows?)
+        })
+    }
+}
+
+impl Cursor for SqliteCursor {
+    fn next_page(&mut self, page: &mut Page) -> Result<PageEnd> {
+        let Some(last) = self.read_page(page)? else {
+            self.rest_end = Some(self.rest_start.clone());
+            return Ok(PageEnd::End);
+        };
+        match self.direction {
+            Direction::Forward => self.rest_start = successor(&last),
+            Direction::Reverse => self.rest_end = Some(last),
+        }
+        Ok(PageEnd::More)
+    }
+
+    fn seek(&mut self, key: &[u8]) -> Result<()> {
+        (self.rest_start, self.rest_end) = (self.start.clone(), self.end.clone());
+        match self.direction {
+            Direction::Forward => self.rest_start = key.max(&self.start).to_vec(),
+            Direction::Reverse => {
+                let past = successor(key);
+                if self.end.as_ref().is_none_or(|end| past < *end) {
+                    self.rest_end = Some(past);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn fill(page: &mut Page, mut rows: Rows<'_>) -> rusqlite::Result<Option<Vec<u8>>> {
+    while let Some(row) = rows.next()? {
+        let (key, value) = (blob(row.get_ref(0)?)?, blob(row.get_ref(1)?)?);
+        if !page.push(key, value) {
+            return Ok(Some(key.to_vec()));
+        }
+    }
+    Ok(None)
+}
+
+/// The smallest key above `key`.
+fn successor(key: &[u8]) -> Vec<u8> {
+    let mut next = Vec::with_capacity(key.len() + 1);
+    next.extend_from_slice(key);
+    next.push(0);
+    next
+}
