@@ -1,0 +1,46 @@
+//! Running contracts: WASM in, a receipt out.
+//!
+//! A [`Runtime`] checks and compiles a contract once ([`Runtime::module`]) and runs each call on a fresh instance, on a
+//! [`Journal`](crate::state::Journal) over a read view of the storage. A call changes nothing: what it would change is in its
+//! [`Receipt`], and [`Runtime::commit`] writes that as one batch. A contract that fails leaves a [`Trap`] in the receipt; an
+//! `Err` is a failure of the node.
+//!
+//! The result of a call, its gas included, is the same on every node with the same configuration, host packs and code. This is
+//! the only module that names wasmtime.
+
+mod trap;
+mod receipt;
+mod arguments;
+mod pool;
+mod gas;
+mod validate;
+mod machine;
+mod module;
+mod frame;
+mod link;
+mod host;
+mod call;
+mod artifact;
+mod cache;
+mod view;
+mod shared;
+mod handle;
+
+pub use handle::Runtime;
+pub use module::{Module, Signature};
+pub use receipt::{CallArguments, CallContext, GAS_LIMIT_DEFAULT, Receipt};
+pub use trap::Trap;
+
+pub use crate::state::Event;
+
+/// The wasmtime engine that a runtime of this configuration uses, for tests of that configuration.
+///
+/// # Errors
+/// As [`Runtime::with_config`].
+#[doc(hidden)]
+pub fn configured_engine(
+    config: &crate::config::ExecutionConfig,
+) -> supervm_plugin_sdk::Result<wasmtime::Engine> {
+    config.check()?;
+    Ok(machine::machine(config)?.engine.clone())
+}
