@@ -1,0 +1,69 @@
+//! LMDB through heed, with the backend's options and, as in the backend, a read transaction that is kept until the next write.
+
+#![expect(unsafe_code, reason = "heed cannot know who else writes to a file that it maps")]
+
+use crate::data::Put;
+use crate::leg::Leg;
+use heed::types::Bytes;
+use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, RoTxn, WithoutTls};
+use supervm_storage_lmdb::LmdbConfig;
+use tempfile::TempDir;
+
+pub(crate) struct HeedLeg {
+    reading: Option<RoTxn<'static, WithoutTls>>,
+    db: Database<'static, Bytes, Bytes>,
+    env: Env<WithoutTls>,
+    // Dropped after the environment that is in it.
+    _dir: TempDir,
+}
+
+impl HeedLeg {
+    /// Opens what the backend has filled.
+    pub(crate) fn open(dir: TempDir) -> Self {
+        let config = LmdbConfig::default();
+        let mut options = EnvOpenOptions::new().read_txn_without_tls();
+        options.map_size(config.map_bytes_max.0 as usize).max_readers(config.readers_max);
+        // SAFETY: the flag leaves out the sync of the last page of a commit, as a buffered write of the backend does; it gives
+        // up durability, and no check.
+        unsafe { options.flags(EnvFlags::NO_META_SYNC) };
+        // SAFETY: a directory of this leg's own, which nobody else opens.
+        let env = unsafe { options.open(dir.path()) }.expect("the image opens");
+        let txn = env.read_txn().expect("a reader is free");
+        let opened = env.open_databases_and_commit(txn, |opener, txn| {
+            opener.open_database(txn, None).map(CommitOrAbort::<_, ()>::Commit)
+        });
+        let db = opened.expect("the unnamed database opens").commit().flatten();
+        let db = db.expect("the unnamed database is always there");
+        Self { reading: None, db, env, _dir: dir }
+    }
+
+    fn reading(&mut self) -> &RoTxn<'static, WithoutTls> {
+        let begin = || self.env.clone().static_read_txn().expect("a reader is free");
+        self.reading.get_or_insert_with(begin)
+    }
+}
+
+impl Leg for HeedLeg {
+    #[inline]
+    fn get<T>(&mut self, key: &[u8], read: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        let db = self.db;
+        db.get(self.reading(), key).expect("get").map(read)
+    }
+
+    fn scan(&mut self, mut read: impl FnMut(&[u8], &[u8])) {
+        let db = self.db;
+        for entry in db.iter(self.reading()).expect("iter") {
+            let (key, value) = entry.expect("next entry");
+            read(key, value);
+        }
+    }
+
+    fn write(&mut self, batch: &[Put]) {
+        self.reading = None;
+        let mut txn = self.env.write_txn().expect("begin");
+        for put in batch {
+            self.db.put(&mut txn, &put.key, &put.value).expect("put");
+        }
+        txn.commit().expect("commit");
+    }
+}

@@ -1,0 +1,134 @@
+//! A node: a profile, its plugins, the storage and the runtime over it.
+
+use crate::TierProfile;
+use std::fmt;
+use std::path::Path;
+use supervm_engine::registry::Registry;
+use supervm_engine::runtime::{CallArguments, CallContext, Receipt, Runtime};
+use supervm_engine::storage::{MODULES_DIR, OpenOptions, Storage};
+use supervm_plugin_sdk::{Durability, Error, ErrorKind, Result};
+
+/// An open node.
+///
+/// It may be used from any thread. Dropping it loses nothing that was promised; [`Node::close`] also makes buffered writes
+/// durable.
+pub struct Node {
+    profile: TierProfile,
+    registry: Registry,
+    storage: Storage,
+    runtime: Runtime,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("storage", &self.storage).finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// Opens the node that `profile` describes; its directory is made when it is missing.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` for a wrong value; `NotFound` for a plugin that is not there; those of loading a plugin and of opening the
+    /// storage; `Unsupported` when the backend lacks what the profile requires.
+    pub fn open(profile: TierProfile) -> Result<Self> {
+        profile.check()?;
+        let registry = Registry::new(&profile.plugins)?;
+        let config = &profile.storage;
+        let plugin = registry.storage(&config.backend, config.sha256.as_deref())?;
+        let storage = Storage::open(&plugin, OpenOptions::from(config))?;
+        let packs = registry.host_packs()?;
+        let mut execution = profile.execution.clone();
+        // Compiled contracts are kept with the data, unless the profile names another place.
+        execution.module_cache_dir.get_or_insert_with(|| storage.dir().join(MODULES_DIR));
+        let runtime = Runtime::with_config(storage.clone(), &packs, &execution)?;
+        Ok(Self { profile, registry, storage, runtime })
+    }
+
+    /// Runs `function` of the contract and keeps what it wrote: deploys the contract when it is new, calls it, commits.
+    ///
+    /// # Behavior
+    /// A call that ends in a trap changes nothing, and deploys nothing.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a contract that does not validate; those of the storage. A trap is no error: see
+    /// [`Receipt::trap`].
+    pub fn run(
+        &self,
+        wasm_or_wat: &[u8],
+        function: &str,
+        arguments: &CallArguments,
+        context: &CallContext,
+    ) -> Result<Receipt> {
+        let module = self.runtime.module(wasm_or_wat)?;
+        let receipt = self.runtime.call(&module, function, arguments, context)?;
+        if receipt.trap.is_none() && !context.read_only {
+            self.runtime.deploy(&module)?;
+            self.runtime.commit(&receipt, self.durability())?;
+        }
+        Ok(receipt)
+    }
+
+    /// Runs a function without parameters in the given block, as [`Node::run`] does, and returns its result.
+    ///
+    /// # Errors
+    /// As [`Node::run`]; `InvalidArgument` when the call ends in a trap or returns nothing.
+    pub fn execute(
+        &self,
+        wasm_or_wat: &[u8],
+        function: &str,
+        block_number: u64,
+        timestamp: u64,
+    ) -> Result<i64> {
+        let gas_limit = self.profile.execution.gas_limit;
+        let context = CallContext { block_number, timestamp, gas_limit, ..CallContext::default() };
+        let receipt = self.run(wasm_or_wat, function, &CallArguments::default(), &context)?;
+        let refused = |message: String| Error::new(ErrorKind::InvalidArgument, "execute", message);
+        match (receipt.trap, receipt.result) {
+            (Some(trap), _) => Err(refused(format!("the call trapped: {trap}"))),
+            (None, Some(result)) => Ok(result),
+            (None, None) => Err(refused(format!("function \"{function}\" returns no result"))),
+        }
+    }
+
+    /// Writes a copy of this moment's state into `dir`, which must not exist; the same profile opens it.
+    ///
+    /// # Errors
+    /// As [`Storage::checkpoint`].
+    pub fn checkpoint(&self, dir: &Path) -> Result<()> {
+        self.storage.checkpoint(dir)
+    }
+
+    /// The profile that the node was made of.
+    pub fn profile(&self) -> &TierProfile {
+        &self.profile
+    }
+
+    /// How long a commit of this node lasts: what the profile says, or else the strongest that the backend has.
+    pub fn durability(&self) -> Durability {
+        self.storage.durability()
+    }
+
+    /// The plugins that the node can use.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The node's storage.
+    pub fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// The node's runtime.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// Makes everything durable and ends the use of the directory.
+    ///
+    /// # Errors
+    /// `Busy` while snapshots or cursors live; `Io`, `NoSpace`.
+    pub fn close(self) -> Result<()> {
+        self.storage.close()
+    }
+}

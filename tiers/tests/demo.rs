@@ -1,0 +1,84 @@
+//! `supervm demo`, from outside.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::Place;
+
+fn demo<'a>(report: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {
+    report["demos"].as_array().unwrap().iter().find(|demo| demo["demo"] == name).unwrap()
+}
+
+#[test]
+fn demo_2_returns_block_and_timestamp_and_emits_both_events() {
+    let place = Place::new();
+    let ran = place.run(&["demo", "2", "--once"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    for expected in
+        ["12345", "1704067200", "1704079545", "2 events", "UserAction", "BlockProcessed"]
+    {
+        assert!(ran.stdout.contains(expected), "{expected} in {}", ran.stdout);
+    }
+    let report = place.json(&["demo", "2"]);
+    let two = demo(&report, "2");
+    assert_eq!(two["result"], 1_704_079_545_i64);
+    assert_eq!(two["events"], serde_json::json!(["UserAction", "BlockProcessed"]));
+}
+
+#[test]
+fn demos_1_3_and_4_show_their_known_outcomes() {
+    let place = Place::new();
+    let text = |name| place.run(&["demo", name]).stdout;
+    assert!(text("1").contains("add(7, 8) = 15"));
+    assert!(
+        text("3").contains("0xba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+    );
+    assert!(
+        text("3").contains("0x4e03657aea45a94fc7d47ba826c8d667c0d1e6e33a64a036ec44f58fa12d6c45")
+    );
+    assert!(text("4").contains("0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf"));
+}
+
+#[test]
+fn the_token_ends_in_one_digest_on_every_backend() {
+    let place = Place::new();
+    let report = place.json(&["demo", "token"]);
+    let token = demo(&report, "token");
+    assert_eq!(token["transfers"], 1000);
+    let backends = token["backends"].as_array().unwrap();
+    for name in supervm_tiers::builtin::STORAGE_BACKENDS {
+        assert!(backends.iter().any(|row| row["backend"] == name), "{name}");
+    }
+    for row in backends {
+        assert_eq!(row["digest"], backends[0]["digest"]);
+        assert_eq!(row["digest"].as_str().unwrap().len(), 64);
+        assert!(row["seconds"].as_f64().unwrap() > 0.0);
+    }
+}
+
+#[test]
+fn without_a_name_every_demo_runs_and_nothing_is_left_behind() {
+    let place = Place::new();
+    let mut command = place.command(&["demo", "--once"]);
+    std::fs::create_dir(place.path().join("tmp")).unwrap();
+    let ran = common::Ran::new(command.env("TMPDIR", place.path().join("tmp")).output().unwrap());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(ran.stderr, "", "no progress bar in a pipe");
+    for demo in ["1", "2", "3", "4", "token"] {
+        assert!(ran.stdout.contains(&format!("demo {demo}: ")), "{}", ran.stdout);
+    }
+    assert_eq!(std::fs::read_dir(place.path().join("tmp")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_demo_that_does_not_exist_lists_those_that_do() {
+    let place = Place::new();
+    for name in ["5", "0", "tokens"] {
+        let ran = place.run(&["demo", name]);
+        assert_eq!(ran.code, 2);
+        let expected = format!("there is no demo \"{name}\"; available: 1, 2, 3, 4, token, all");
+        assert!(ran.stderr.contains(&expected), "{}", ran.stderr);
+    }
+}

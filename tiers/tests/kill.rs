@@ -1,0 +1,83 @@
+//! `supervm run` killed at random moments: what was acknowledged is there, and no transfer is there by half.
+//!
+//! `SUPERVM_KILL_ROUNDS` sets the rounds for each backend (default 20), `SUPERVM_KILL_SEED` replays the moments of a run.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{Place, contract};
+use std::process::Stdio;
+use std::time::{Duration, Instant, SystemTime};
+
+const ACCOUNTS: i64 = 4;
+const MINTED: i64 = 1_000;
+
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
+}
+
+/// The balance of every account, each read by a command that opens what the killed one left.
+fn balances(place: &Place, backend: &str) -> Vec<i64> {
+    let token = contract("token.wat");
+    let balance = |account: i64| {
+        let arguments = ["run", "--backend", backend, &token, "balance", &account.to_string()];
+        place.json(&arguments)["result"].as_i64().unwrap()
+    };
+    (0..ACCOUNTS).map(balance).collect()
+}
+
+fn survives_kills(backend: &str) {
+    let rounds = number("SUPERVM_KILL_ROUNDS", 20);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let seed = number("SUPERVM_KILL_SEED", now.as_nanos() as u64);
+    println!("SUPERVM_KILL_SEED={seed}");
+    let place = Place::new();
+    let token = contract("token.wat");
+    for account in 0..ACCOUNTS {
+        let (account, minted) = (account.to_string(), MINTED.to_string());
+        place.json(&["run", "--backend", backend, &token, "mint", &account, &minted]);
+    }
+    let transfer = ["run", "--backend", backend, &token, "transfer", "0", "1", "1"];
+    let started = Instant::now();
+    assert_eq!(place.run(&transfer).code, 0);
+    let whole = started.elapsed();
+
+    let (mut random, mut killed, mut acknowledged, mut attempted) = (seed, 0, 1, 1);
+    for round in 0..rounds {
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // Up to a quarter past the time of a whole run, so that some runs finish.
+        let moment = whole.mul_f64(1.25 * (random >> 40) as f64 / (1_u64 << 24) as f64);
+        let mut command = place.command(&transfer);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(moment.max(Duration::from_millis(1)));
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        attempted += 1;
+        match status.code() {
+            Some(0) => acknowledged += 1,
+            None => killed += 1,
+            Some(code) => panic!("round {round}: the command failed with {code}"),
+        }
+        place.digest(&["--backend", backend]);
+        let balances = balances(&place, backend);
+        assert_eq!(balances.iter().sum::<i64>(), ACCOUNTS * MINTED, "round {round}: {balances:?}");
+        let moved = balances[1] - MINTED;
+        assert!(
+            (acknowledged..=attempted).contains(&moved),
+            "round {round}: {moved} of {acknowledged} to {attempted}"
+        );
+    }
+    assert!(killed > 0, "no run was killed");
+}
+
+#[test]
+fn lmdb_keeps_every_acknowledged_transfer_whole() {
+    survives_kills("lmdb");
+}
+
+#[test]
+fn sqlite_keeps_every_acknowledged_transfer_whole() {
+    survives_kills("sqlite");
+}

@@ -1,0 +1,213 @@
+//! Running every benchmark and writing down what it measured.
+
+use crate::steps;
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+/// The workspace of benchmarks against other projects' crates; the main build never compiles them.
+const PEERS: &str = "bench/Cargo.toml";
+const PAGE: &str = "docs/benchmarks.md";
+
+/// Runs the benchmarks of both workspaces. Without a filter, [`PAGE`] is written anew.
+pub(crate) fn run(filter: Option<&str>) -> Result<()> {
+    let mut figures = Vec::new();
+    for manifest in ["Cargo.toml", PEERS] {
+        figures.extend(run_workspace(manifest, filter)?);
+    }
+    ensure!(!figures.is_empty(), "no benchmark ran; see `cargo bench -- --list` for their names");
+    figures.sort_by(|a, b| a.name.cmp(&b.name));
+    let page = page(&figures)?;
+    if filter.is_some() {
+        println!("{page}");
+        return Ok(());
+    }
+    let path = steps::repository().join(PAGE);
+    fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
+    println!("wrote {}", path.display());
+    Ok(())
+}
+
+/// One benchmark's result; times in nanoseconds.
+struct Figure {
+    name: String,
+    median: f64,
+    low: f64,
+    high: f64,
+    per_second: Option<(f64, &'static str)>,
+}
+
+fn run_workspace(manifest: &str, filter: Option<&str>) -> Result<Vec<Figure>> {
+    let metadata = metadata(manifest)?;
+    let target =
+        metadata["target_directory"].as_str().context("cargo named no target directory")?;
+    let started = SystemTime::now();
+    for (package, bench) in benches(&metadata) {
+        let mut arguments =
+            vec!["bench", "--manifest-path", manifest, "--package", &package, "--bench", &bench];
+        if let Some(filter) = filter {
+            arguments.extend(["--", filter]);
+        }
+        steps::cargo(&arguments)?;
+    }
+    let mut figures = Vec::new();
+    let report = Path::new(target).join("criterion");
+    collect(&report, started, &mut figures)?;
+    if !figures.is_empty() {
+        println!("report: {}", report.join("report/index.html").display());
+    }
+    Ok(figures)
+}
+
+fn metadata(manifest: &str) -> Result<Value> {
+    let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
+    command.args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path", manifest]);
+    let output = command.current_dir(steps::repository()).output().context("cannot run cargo")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).context("cargo's metadata does not parse")
+}
+
+fn benches(metadata: &Value) -> Vec<(String, String)> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut found = Vec::new();
+    for package in list(&metadata["packages"]) {
+        let targets = list(&package["targets"]);
+        let benches =
+            targets.iter().filter(|target| list(&target["kind"]).contains(&"bench".into()));
+        found.extend(benches.map(|bench| (text(&package["name"]), text(&bench["name"]))));
+    }
+    found
+}
+
+/// Reads what criterion left below `dir` since `started`.
+fn collect(dir: &Path, started: SystemTime, figures: &mut Vec<Figure>) -> Result<()> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Ok(());
+    };
+    for entry in entries {
+        let path = entry?.path();
+        let estimates = path.join("estimates.json");
+        let is_new = path.ends_with("new")
+            && fs::metadata(&estimates)
+                .and_then(|file| file.modified())
+                .is_ok_and(|at| at >= started);
+        if is_new {
+            figures.push(figure(&path)?);
+        } else if path.is_dir() {
+            collect(&path, started, figures)?;
+        }
+    }
+    Ok(())
+}
+
+fn figure(dir: &Path) -> Result<Figure> {
+    let (about, estimates) = (json(dir.join("benchmark.json"))?, json(dir.join("estimates.json"))?);
+    let number = |value: &Value| value.as_f64().context("criterion's estimate is no number");
+    let median = &estimates["median"];
+    let nanoseconds = number(&median["point_estimate"])?;
+    let interval = &median["confidence_interval"];
+    let rate = |units: &Value| units.as_f64().map(|units| units * 1e9 / nanoseconds);
+    let throughput = &about["throughput"];
+    Ok(Figure {
+        name: about["full_id"].as_str().context("criterion's benchmark has no name")?.to_owned(),
+        median: nanoseconds,
+        low: number(&interval["lower_bound"])?,
+        high: number(&interval["upper_bound"])?,
+        per_second: rate(&throughput["Elements"])
+            .map(|rate| (rate, "/s"))
+            .or_else(|| rate(&throughput["Bytes"]).map(|rate| (rate, "B/s"))),
+    })
+}
+
+fn json(path: PathBuf) -> Result<Value> {
+    let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("{} does not parse", path.display()))
+}
+
+fn page(figures: &[Figure]) -> Result<String> {
+    let mut page = String::from(
+        "# Benchmarks\n\n\
+         Written by `cargo xtask bench`; criterion's HTML report lies in `criterion/report/index.html` of the target directory.\n\
+         Times are medians with their 95% interval. They are one machine's, and a shared machine is noisy: compare figures of one\n\
+         table, not of two.\n\n",
+    );
+    for (what, value) in machine()? {
+        writeln!(page, "- {what}: {value}")?;
+    }
+    page.push_str("\n| benchmark | median | 95% interval | rate |\n|---|---:|---:|---:|\n");
+    for figure in figures {
+        let rate = figure.per_second.map(|(rate, unit)| format!("{}{unit}", scaled(rate)));
+        writeln!(
+            page,
+            "| {} | {} | {} .. {} | {} |",
+            figure.name,
+            duration(figure.median),
+            duration(figure.low),
+            duration(figure.high),
+            rate.unwrap_or_default()
+        )?;
+    }
+    Ok(page)
+}
+
+fn machine() -> Result<Vec<(&'static str, String)>> {
+    let field = |file: &str, name: &str| -> Result<String> {
+        let text = fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        Ok(line.split_once(':').map_or("unknown", |(_, value)| value.trim()).to_owned())
+    };
+    let rustc = Command::new("rustc").arg("--version").output().context("cannot run rustc")?;
+    Ok(vec![
+        ("processor", field("/proc/cpuinfo", "model name")?),
+        ("cores", std::thread::available_parallelism()?.to_string()),
+        ("memory", field("/proc/meminfo", "MemTotal")?),
+        ("compiler", String::from_utf8_lossy(&rustc.stdout).trim().to_owned()),
+        ("command", "`cargo xtask bench`".to_owned()),
+    ])
+}
+
+fn duration(nanoseconds: f64) -> String {
+    let (value, unit) = match nanoseconds {
+        ns if ns < 1e3 => (ns, "ns"),
+        ns if ns < 1e6 => (ns / 1e3, "us"),
+        ns if ns < 1e9 => (ns / 1e6, "ms"),
+        ns => (ns / 1e9, "s"),
+    };
+    format!("{} {unit}", three_digits(value))
+}
+
+fn scaled(value: f64) -> String {
+    let (value, unit) = match value {
+        value if value < 1e3 => (value, ""),
+        value if value < 1e6 => (value / 1e3, "K"),
+        value if value < 1e9 => (value / 1e6, "M"),
+        value => (value / 1e9, "G"),
+    };
+    format!("{} {unit}", three_digits(value))
+}
+
+fn three_digits(value: f64) -> String {
+    let decimals = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+    format!("{value:.decimals$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{duration, scaled};
+
+    #[test]
+    fn durations_have_three_digits_and_a_unit() {
+        let shown: Vec<_> = [8.4211, 26.04e3, 123.4e6, 1.5e9].map(duration).into();
+        assert_eq!(shown, ["8.42 ns", "26.0 us", "123 ms", "1.50 s"]);
+    }
+
+    #[test]
+    fn rates_have_three_digits_and_a_scale() {
+        assert_eq!([512.0, 38_400.0, 2.5e6].map(scaled), ["512 ", "38.4 K", "2.50 M"]);
+    }
+}
