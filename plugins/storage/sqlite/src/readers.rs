@@ -44,12 +44,13 @@ pub(crate) struct Readers {
     views: Mutex<Views>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Lane {
-    /// `None` when the storage is closed.
+    /// `None` until the lane is used: beside a log that was left, every connection reads the whole log first.
     connection: Option<Connection>,
     /// The number of commits at which the open transaction began.
     began: Option<u64>,
+    is_closed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -61,14 +62,10 @@ struct Views {
 }
 
 impl Readers {
-    pub(crate) fn open(database: Database) -> Result<Self> {
+    pub(crate) fn new(database: Database) -> Self {
         let lanes = available_parallelism().map_or(1, NonZero::get).min(LANES_MAX);
-        let lane = |_| {
-            let connection = Some(database.reader()?);
-            Ok(Mutex::new(Lane { connection, began: None }))
-        };
-        let lanes = (0..lanes).map(lane).collect::<Result<_>>()?;
-        Ok(Self { database, commits: AtomicU64::new(0), lanes, views: Mutex::default() })
+        let lanes = (0..lanes).map(|_| Mutex::default()).collect();
+        Self { database, commits: AtomicU64::new(0), lanes, views: Mutex::default() }
     }
 
     pub(crate) fn database(&self) -> &Database {
@@ -83,7 +80,13 @@ impl Readers {
     ) -> Result<T> {
         let mut lane = self.lane();
         let lane = &mut *lane;
-        let connection = lane.connection.as_ref().ok_or_else(|| closed(operation))?;
+        if lane.is_closed {
+            return Err(closed(operation));
+        }
+        let connection = match &lane.connection {
+            Some(connection) => connection,
+            None => lane.connection.insert(self.database.reader()?),
+        };
         let commits = self.commits.load(Ordering::SeqCst);
         let renewed = renew(connection, &mut lane.began, commits);
         let outcome = renewed.and_then(|()| read(connection));
@@ -159,7 +162,7 @@ impl Readers {
     /// Closes every connection that is not in a view.
     pub(crate) fn close(&self) {
         for lane in &self.lanes {
-            lane.lock().connection = None;
+            *lane.lock() = Lane { is_closed: true, ..Lane::default() };
         }
         let mut views = self.views.lock();
         views.is_closed = true;
@@ -248,7 +251,7 @@ mod tests {
         let opened = Database::open(dir.path(), SqliteConfig::default(), OpenMode::Create);
         let (database, writer) = opened.expect("opens");
         let writer = writer.expect("opened for writing");
-        let readers = Arc::new(Readers::open(database).expect("opens"));
+        let readers = Arc::new(Readers::new(database));
         let _held: Vec<_> =
             (0..VIEWS_APART).map(|_| readers.view("cursor").expect("free")).collect();
         readers.during_commit(|| {

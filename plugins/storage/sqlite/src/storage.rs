@@ -52,7 +52,7 @@ impl StorageFactory for SqliteStorage {
 
     fn open(dir: &Path, config: SqliteConfig, mode: OpenMode) -> Result<Self> {
         let (database, writer) = Database::open(dir, config, mode)?;
-        let readers = Arc::new(Readers::open(database)?);
+        let readers = Arc::new(Readers::new(database));
         Ok(Self { readers, writer: Mutex::new(writer.map(Writer::new)) })
     }
 }

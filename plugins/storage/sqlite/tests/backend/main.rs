@@ -6,7 +6,6 @@ mod files;
 mod killed;
 mod options;
 mod views;
-mod zz;
 
 use std::fs;
 use std::path::Path;
