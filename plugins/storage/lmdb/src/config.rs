@@ -28,6 +28,19 @@ pub struct LmdbConfig {
     /// others bounds the open cursors, the other half the open snapshots, `Busy` beyond. Default 2176, which is 1024 of each;
     /// from 256 to 65536.
     pub readers_max: u32,
+    /// What a `Buffered` batch syncs; a `Synced` one syncs everything. Default `pages`.
+    pub sync: SyncMode,
+}
+
+/// What a `Buffered` batch syncs before it returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncMode {
+    /// Its pages; the root is left to the operating system. A power cut takes at most the last batch.
+    #[default]
+    Pages,
+    /// Its pages and its root, as a `Synced` batch does. A power cut takes nothing.
+    Full,
 }
 
 impl Default for LmdbConfig {
@@ -35,6 +48,7 @@ impl Default for LmdbConfig {
         Self {
             map_bytes_max: ByteSize(64 << 30),
             readers_max: RESERVED_READERS + (CURSORS_MAX + SNAPSHOTS_MAX) as u32,
+            sync: SyncMode::Pages,
         }
     }
 }
@@ -57,6 +71,14 @@ impl LmdbConfig {
             return Err(out_of_bounds("readers_max", &readers, &accepted));
         }
         Ok(())
+    }
+
+    /// What a batch is committed with when `asked` is asked for.
+    pub(crate) fn commit_durability(&self, asked: Durability) -> Durability {
+        match self.sync {
+            SyncMode::Pages => asked,
+            SyncMode::Full => Durability::Synced,
+        }
     }
 
     /// Most bytes of the pages that hold entries.

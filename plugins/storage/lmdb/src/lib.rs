@@ -18,7 +18,7 @@ mod readers;
 mod snapshot;
 mod storage;
 
-pub use config::LmdbConfig;
+pub use config::{LmdbConfig, SyncMode};
 pub use storage::LmdbStorage;
 
 supervm_plugin_sdk::export_plugin!(storage: LmdbStorage, name: "lmdb");

@@ -103,7 +103,7 @@ impl StorageBackend for LmdbStorage {
             return self.sync(durability).map_err(|error| error.with_effect(Effect::Unknown));
         }
         let before = self.environment.last_commit();
-        self.environment.set_durability(durability)?;
+        self.environment.set_durability(self.config.commit_durability(durability))?;
         self.apply(batch).map_err(|error| self.failed_pages(error))?;
         let committed = self.environment.last_commit();
         self.readers.advance(committed);
@@ -289,6 +289,7 @@ fn check_short_file(environment: &Arc<Environment>, bytes: u64, mode: OpenMode) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SyncMode;
 
     #[test]
     fn a_failed_sync_has_an_unknown_effect_and_other_failures_before_the_root_have_none() {
@@ -308,5 +309,19 @@ mod tests {
         assert!(!dir.path().join(PROBE_FILE).exists());
         let full = storage.failed_pages(MdbError::MapFull.into());
         assert_eq!((full.kind(), full.effect()), (ErrorKind::QuotaFull, Effect::NotApplied));
+    }
+
+    #[test]
+    fn a_buffered_batch_leaves_its_root_unsynced_unless_the_option_says_full() {
+        for (sync, is_left_out) in [(SyncMode::Pages, true), (SyncMode::Full, false)] {
+            let dir = tempfile::tempdir().unwrap();
+            let config = LmdbConfig { sync, ..LmdbConfig::default() };
+            let storage = LmdbStorage::open(dir.path(), config, OpenMode::Create).unwrap();
+            let mut batch = WriteBatch::new();
+            batch.put(b"key", b"value");
+            storage.write(&batch, Durability::Buffered).unwrap();
+            let flags = storage.environment.env().get_flags().unwrap();
+            assert_eq!(flags & heed::EnvFlags::NO_META_SYNC.bits() != 0, is_left_out, "{sync:?}");
+        }
     }
 }
