@@ -54,7 +54,7 @@ pub use descriptor::{NAME_BYTES_MAX, PluginDescriptor, PluginKind};
 pub use error::{Effect, Error, ErrorKind, Result};
 pub use guard::LOCK_FILE;
 pub use page::{PAGE_BYTES, Page, PageIter, Values, ValuesIter};
-pub use range::{KeyRange, prefix_successor};
+pub use range::{KeyRange, RangeAhead, prefix_successor};
 pub use storage::{
     Cursor, Direction, Durability, OpenMode, PageEnd, StorageBackend, StorageFactory,
     StorageSnapshot, StorageStats, VerifyReport,
@@ -68,9 +68,9 @@ pub mod prelude {
     };
     pub use crate::{
         ByteBuf, ByteSize, Capabilities, Capability, Cursor, Direction, Durability, Effect, Error,
-        ErrorKind, KeyRange, OpenMode, Operation, Page, PageEnd, Result, StorageBackend,
-        StorageFactory, StorageSnapshot, StorageStats, Values, VerifyReport, WriteBatch,
-        export_plugin,
+        ErrorKind, KeyRange, OpenMode, Operation, Page, PageEnd, RangeAhead, Result,
+        StorageBackend, StorageFactory, StorageSnapshot, StorageStats, Values, VerifyReport,
+        WriteBatch, export_plugin,
     };
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};

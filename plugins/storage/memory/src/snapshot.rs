@@ -56,56 +56,32 @@ impl StorageSnapshot for MemorySnapshot {
 /// A position in a range of a view.
 pub(crate) struct MemoryCursor {
     map: Map,
-    direction: Direction,
-    /// The cursor's range.
-    start: Vec<u8>,
-    end: Option<Vec<u8>>,
-    /// What is still to come: `[rest_start, rest_end)`, within the range.
-    rest_start: Vec<u8>,
-    rest_end: Option<Vec<u8>>,
+    ahead: RangeAhead,
 }
 
 impl MemoryCursor {
     pub(crate) fn new(map: Map, range: KeyRange<'_>, direction: Direction) -> Self {
-        let (start, end) = (range.start.to_vec(), range.end.map(<[u8]>::to_vec));
-        Self { map, direction, rest_start: start.clone(), rest_end: end.clone(), start, end }
-    }
-
-    /// Takes everything up to and including `key` off what is to come.
-    fn pass(&mut self, key: &[u8]) {
-        match self.direction {
-            Direction::Forward => self.rest_start = successor(key),
-            Direction::Reverse => self.rest_end = Some(key.to_vec()),
-        }
+        Self { map, ahead: RangeAhead::new(range, direction) }
     }
 }
 
 impl Cursor for MemoryCursor {
     fn next_page(&mut self, page: &mut Page) -> Result<PageEnd> {
-        let rest = entries(&self.map, KeyRange::new(&self.rest_start, self.rest_end.as_deref()));
-        let last = match self.direction {
-            Direction::Forward => fill(page, rest),
-            Direction::Reverse => fill(page, rest.rev()),
+        let rows = entries(&self.map, self.ahead.range());
+        let last = match self.ahead.direction() {
+            Direction::Forward => fill(page, rows),
+            Direction::Reverse => fill(page, rows.rev()),
         };
         let Some(last) = last.map(<[u8]>::to_vec) else {
-            self.rest_end = Some(self.rest_start.clone());
+            self.ahead.finish();
             return Ok(PageEnd::End);
         };
-        self.pass(&last);
+        self.ahead.pass(&last);
         Ok(PageEnd::More)
     }
 
     fn seek(&mut self, key: &[u8]) -> Result<()> {
-        (self.rest_start, self.rest_end) = (self.start.clone(), self.end.clone());
-        match self.direction {
-            Direction::Forward => self.rest_start = key.max(&self.start).to_vec(),
-            Direction::Reverse => {
-                let past = successor(key);
-                if self.end.as_ref().is_none_or(|end| past < *end) {
-                    self.rest_end = Some(past);
-                }
-            }
-        }
+        self.ahead.seek(key);
         Ok(())
     }
 }
@@ -121,12 +97,4 @@ fn fill<'a>(
         }
     }
     None
-}
-
-/// The smallest key above `key`.
-fn successor(key: &[u8]) -> Vec<u8> {
-    let mut next = Vec::with_capacity(key.len() + 1);
-    next.extend_from_slice(key);
-    next.push(0);
-    next
 }
