@@ -23,7 +23,9 @@ pub struct SqliteConfig {
     pub mmap_bytes: ByteSize,
     /// Size of a page, fixed when the database is created. Default 4 KiB; a power of two from 512 bytes to 64 KiB. Another
     /// value than that of an existing database is refused.
-    pub page_bytes: Option<ByteSize>,
+    pub page_size: Option<ByteSize>,
+    /// What a `Buffered` batch syncs; a `Synced` one always syncs the log. Default `normal`.
+    pub synchronous: Synchronous,
     /// Length of the write-ahead log at which a write moves it into the database. Default 16 MiB; 64 KiB to 16 GiB.
     pub wal_bytes: ByteSize,
     /// Most bytes of the database file; a write that needs more is refused with `QuotaFull`. Absent (the default) = no quota. At
@@ -34,13 +36,25 @@ pub struct SqliteConfig {
     pub readers_max: u32,
 }
 
+/// What a `Buffered` batch syncs before it returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Synchronous {
+    /// Nothing: the log is synced when it is moved into the database. A power cut takes the newest batches.
+    #[default]
+    Normal,
+    /// The log, as a `Synced` batch does. A power cut takes nothing.
+    Full,
+}
+
 impl Default for SqliteConfig {
     fn default() -> Self {
         Self {
             cache_bytes: ByteSize(64 << 20),
             reader_cache_bytes: ByteSize(2 << 20),
             mmap_bytes: ByteSize(1 << 30),
-            page_bytes: None,
+            page_size: None,
+            synchronous: Synchronous::Normal,
             wal_bytes: ByteSize(16 << 20),
             quota_bytes: None,
             readers_max: 2048,
@@ -57,11 +71,11 @@ impl SqliteConfig {
         if let Some(quota) = self.quota_bytes {
             check_bytes("quota_bytes", quota, (QUOTA_BYTES_MIN, u64::MAX))?;
         }
-        if let Some(page) = self.page_bytes
+        if let Some(page) = self.page_size
             && !(page.0.is_power_of_two() && (PAGE_BYTES.0..=PAGE_BYTES.1).contains(&page.0))
         {
             let accepted = "a power of two from 512B to 64KiB";
-            return Err(refused("page_bytes", &page.to_string(), accepted));
+            return Err(refused("page_size", &page.to_string(), accepted));
         }
         if !(READERS.0..=READERS.1).contains(&self.readers_max) {
             let accepted = format!("{} to {}", READERS.0, READERS.1);

@@ -208,14 +208,14 @@ impl Database {
             )));
         }
         let page_bytes = pragma("page_size")? as u64;
-        match self.config.page_bytes {
+        match self.config.page_size {
             Some(wanted) if wanted.0 != page_bytes => {
                 let refused = format!(
-                    "page_bytes is {wanted}, but the database was created with {}; leave the option out or give that",
+                    "page_size is {wanted}, but the database was created with {}; leave the option out or give that",
                     ByteSize(page_bytes)
                 );
                 let error = Error::new(ErrorKind::ConfigInvalid, OPEN, refused);
-                Err(error.with("option", "page_bytes"))
+                Err(error.with("option", "page_size"))
             }
             _ => Ok(page_bytes),
         }
@@ -290,7 +290,7 @@ fn create(dir: &Path, path: &Path, config: &SqliteConfig, mode: OpenMode) -> Res
 fn create_tables(path: &Path, config: &SqliteConfig) -> rusqlite::Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let connection = connect(path, "", flags)?;
-    let page_bytes = config.page_bytes.map_or(DEFAULT_PAGE_BYTES, |page| page.0);
+    let page_bytes = config.page_size.map_or(DEFAULT_PAGE_BYTES, |page| page.0);
     connection.execute_batch(&format!(
         "PRAGMA page_size = {page_bytes};
          PRAGMA auto_vacuum = INCREMENTAL;

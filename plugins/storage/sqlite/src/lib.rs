@@ -11,7 +11,7 @@ mod writer;
 mod readers;
 mod error;
 
-pub use config::SqliteConfig;
+pub use config::{SqliteConfig, Synchronous};
 pub use storage::SqliteStorage;
 
 supervm_plugin_sdk::export_plugin!(storage: SqliteStorage, name: "sqlite");

@@ -111,24 +111,16 @@ impl StorageSnapshot for SqliteSnapshot {
 #[derive(Debug)]
 pub(crate) struct SqliteCursor {
     view: Arc<View>,
-    direction: Direction,
-    /// The cursor's range.
-    start: Vec<u8>,
-    end: Option<Vec<u8>>,
-    /// What is still to come: `[rest_start, rest_end)`, within the range.
-    rest_start: Vec<u8>,
-    rest_end: Option<Vec<u8>>,
+    ahead: RangeAhead,
 }
 
 impl SqliteCursor {
     pub(crate) fn new(view: Arc<View>, range: KeyRange<'_>, direction: Direction) -> Self {
-        let (start, end) = (range.start.to_vec(), range.end.map(<[u8]>::to_vec));
-        let (rest_start, rest_end) = (start.clone(), end.clone());
-        Self { view, direction, start, end, rest_start, rest_end }
+        Self { view, ahead: RangeAhead::new(range, direction) }
     }
 
     fn scan(&self) -> &'static str {
-        match (self.direction, self.rest_end.is_some()) {
+        match (self.ahead.direction(), self.ahead.range().end.is_some()) {
             (Direction::Forward, true) => {
                 "SELECT key, value FROM entries WHERE key >= ?1 AND key < ?2 ORDER BY key"
             }
@@ -148,9 +140,10 @@ impl SqliteCursor {
     fn read_page(&self, page: &mut Page) -> Result<Option<Vec<u8>>> {
         self.view.read("next_page", |connection| {
             let mut statement = connection.prepare_cached(self.scan())?;
-            let rows = match &self.rest_end {
-                Some(end) => statement.query((&self.rest_start, end)),
-                None => statement.query((&self.rest_start,)),
+            let range = self.ahead.range();
+            let rows = match range.end {
+                Some(end) => statement.query((range.start, end)),
+                None => statement.query((range.start,)),
             };
             fill(page, rows?)
         })
@@ -160,27 +153,15 @@ impl SqliteCursor {
 impl Cursor for SqliteCursor {
     fn next_page(&mut self, page: &mut Page) -> Result<PageEnd> {
         let Some(last) = self.read_page(page)? else {
-            self.rest_end = Some(self.rest_start.clone());
+            self.ahead.finish();
             return Ok(PageEnd::End);
         };
-        match self.direction {
-            Direction::Forward => self.rest_start = successor(&last),
-            Direction::Reverse => self.rest_end = Some(last),
-        }
+        self.ahead.pass(&last);
         Ok(PageEnd::More)
     }
 
     fn seek(&mut self, key: &[u8]) -> Result<()> {
-        (self.rest_start, self.rest_end) = (self.start.clone(), self.end.clone());
-        match self.direction {
-            Direction::Forward => self.rest_start = key.max(&self.start).to_vec(),
-            Direction::Reverse => {
-                let past = successor(key);
-                if self.end.as_ref().is_none_or(|end| past < *end) {
-                    self.rest_end = Some(past);
-                }
-            }
-        }
+        self.ahead.seek(key);
         Ok(())
     }
 }
@@ -193,12 +174,4 @@ fn fill(page: &mut Page, mut rows: Rows<'_>) -> rusqlite::Result<Option<Vec<u8>>
         }
     }
     Ok(None)
-}
-
-/// The smallest key above `key`.
-fn successor(key: &[u8]) -> Vec<u8> {
-    let mut next = Vec::with_capacity(key.len() + 1);
-    next.extend_from_slice(key);
-    next.push(0);
-    next
 }

@@ -4,6 +4,7 @@
 //! `FULL` the log is synced too: it survives a power cut. The log's frames carry a running checksum, so that what a power cut
 //! takes is its end. SQLite syncs the log before it moves it into the database, and the database before it uses the log again.
 
+use crate::config::Synchronous;
 use crate::database::Database;
 use crate::error::{failed, is_full};
 use crate::readers::Readers;
@@ -39,7 +40,7 @@ impl Writer {
         if batch.is_empty() {
             return self.flush(durability, readers.database());
         }
-        self.promise(durability)?;
+        self.promise(durability, readers.database().config().synchronous)?;
         let applied = self.run("BEGIN IMMEDIATE").and_then(|()| self.apply(batch));
         if let Err(error) = applied {
             return Err(self.undo(not_applied(error, readers.database())));
@@ -131,7 +132,11 @@ impl Writer {
     }
 
     /// Sets what the next commit waits for.
-    fn promise(&mut self, durability: Durability) -> Result<()> {
+    fn promise(&mut self, asked: Durability, synchronous: Synchronous) -> Result<()> {
+        let durability = match synchronous {
+            Synchronous::Normal => asked,
+            Synchronous::Full => Durability::Synced,
+        };
         if self.durability == Some(durability) {
             return Ok(());
         }
@@ -204,4 +209,32 @@ fn not_committed(error: rusqlite::Error) -> Error {
         _ => Effect::Unknown,
     };
     error.with_effect(effect)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SqliteConfig;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_buffered_batch_syncs_what_the_option_says_and_a_synced_one_the_log() {
+        for (synchronous, buffered) in [(Synchronous::Normal, 1), (Synchronous::Full, 2)] {
+            let dir = tempfile::tempdir().expect("temporary directory");
+            let config = SqliteConfig { synchronous, ..SqliteConfig::default() };
+            let opened = Database::open(dir.path(), config, OpenMode::Create);
+            let (database, connection) = opened.expect("opens");
+            let readers = Arc::new(Readers::new(database));
+            let mut writer = Writer::new(connection.expect("opened for writing"));
+            let mut batch = WriteBatch::new();
+            batch.put(b"key", b"value");
+            for (durability, level) in [(Durability::Buffered, buffered), (Durability::Synced, 2)] {
+                writer.write(&batch, durability, &readers).expect("writes");
+                let query = "PRAGMA synchronous";
+                let set: i64 =
+                    writer.connection.query_row(query, [], |row| row.get(0)).expect("set");
+                assert_eq!(set, level, "{synchronous:?}, {durability:?}");
+            }
+        }
+    }
 }

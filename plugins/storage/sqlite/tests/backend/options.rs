@@ -10,8 +10,8 @@ fn a_value_out_of_bounds_is_refused_by_name_before_anything_is_created() {
         "cache_bytes = 1",
         "reader_cache_bytes = \"1TiB\"",
         "mmap_bytes = \"2GiB\"",
-        "page_bytes = 5000",
-        "page_bytes = \"128KiB\"",
+        "page_size = 5000",
+        "page_size = \"128KiB\"",
         "wal_bytes = 0",
         "quota_bytes = 1000",
         "readers_max = 1",
@@ -27,13 +27,13 @@ fn a_value_out_of_bounds_is_refused_by_name_before_anything_is_created() {
 }
 
 #[test]
-fn page_bytes_decides_at_creation_and_must_agree_afterwards() {
+fn page_size_decides_at_creation_and_must_agree_afterwards() {
     let dir = tempfile::tempdir().unwrap();
-    let storage = open_with(dir.path(), "page_bytes = \"16KiB\"", OpenMode::Create).unwrap();
+    let storage = open_with(dir.path(), "page_size = \"16KiB\"", OpenMode::Create).unwrap();
     assert_eq!(stat(&*storage, "page_bytes"), 16 << 10);
     drop(storage);
     assert_eq!(stat(&*open(dir.path()), "page_bytes"), 16 << 10, "as it was created");
-    let error = refused(dir.path(), "page_bytes = 4096", OpenMode::Create);
+    let error = refused(dir.path(), "page_size = 4096", OpenMode::Create);
     assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
     assert!(error.to_string().contains("4KiB") && error.to_string().contains("16KiB"), "{error}");
 }
