@@ -138,7 +138,14 @@ fn link(file: &LibraryFile, content: &LibraryBytes, symbol: &str) -> Result<Head
         .map_err(|error| refused(format!("the library has no symbol {symbol}: {error}")));
     // A library is never unloaded, whatever becomes of it: what it registered would dangle.
     std::mem::forget(library);
-    let header = header?;
+    let header = match header {
+        Ok(header) => header,
+        Err(error) => {
+            // Its path is taken for good as well.
+            std::mem::forget(memory);
+            return Err(error);
+        }
+    };
     libraries.insert(content.sha256.clone(), Loaded { header, _memory: memory });
     Ok(header)
 }

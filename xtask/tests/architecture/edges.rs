@@ -1,8 +1,12 @@
 //! Who may import whom.
 
 use crate::sources;
-use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use std::collections::BTreeSet;
+
+/// Kinds of dependencies, as cargo names them; the normal ones have no name.
+const NORMAL: Option<&str> = None;
+const DEVELOPMENT: Option<&str> = Some("dev");
+const BUILD: Option<&str> = Some("build");
 
 const SDK: &str = "supervm-plugin-sdk";
 const CONFORMANCE: &str = "supervm-conformance";
@@ -28,19 +32,8 @@ const CONFINED: &[(&str, &str)] = &[
     ("libloading::", "plugin-sdk/src/load/"),
 ];
 
-fn packages() -> Vec<Package> {
-    let manifest = sources::repository().join("Cargo.toml");
-    MetadataCommand::new().manifest_path(manifest).no_deps().exec().unwrap().packages
-}
-
 fn is_plugin(name: &str) -> bool {
     name.starts_with("supervm-storage-") || name.starts_with("supervm-host-")
-}
-
-/// The names that `package` depends on, in a test or benchmark only (`Development`) or else.
-fn depends(package: &Package, kind: DependencyKind) -> BTreeSet<&str> {
-    let of_kind = package.dependencies.iter().filter(|dependency| dependency.kind == kind);
-    of_kind.map(|dependency| dependency.name.as_str()).collect()
 }
 
 fn ours(names: BTreeSet<&str>) -> BTreeSet<&str> {
@@ -50,8 +43,8 @@ fn ours(names: BTreeSet<&str>) -> BTreeSet<&str> {
 #[test]
 fn a_crate_imports_what_the_map_allows_and_nothing_else() {
     let mut wrong = Vec::new();
-    for package in packages() {
-        let name = package.name.as_str();
+    for package in sources::packages() {
+        let name = &*package.name;
         let may_import = |import: &str| match name {
             SDK => false,
             ENGINE | CONFORMANCE => import == SDK,
@@ -62,7 +55,7 @@ fn a_crate_imports_what_the_map_allows_and_nothing_else() {
                 panic!("{other} is not on the map; add it to ARCHITECTURE.md and to this test")
             }
         };
-        let imports = ours(depends(&package, DependencyKind::Normal));
+        let imports = ours(package.imports(NORMAL));
         wrong.extend(
             imports
                 .into_iter()
@@ -75,20 +68,20 @@ fn a_crate_imports_what_the_map_allows_and_nothing_else() {
 
 #[test]
 fn a_plugin_is_tested_with_the_sdk_and_the_conformance_suite_alone() {
-    for package in packages().iter().filter(|package| is_plugin(&package.name)) {
-        let imports = ours(depends(package, DependencyKind::Development));
-        let allowed = BTreeSet::from([SDK, CONFORMANCE, package.name.as_str()]);
+    for package in sources::packages().iter().filter(|package| is_plugin(&package.name)) {
+        let imports = ours(package.imports(DEVELOPMENT));
+        let allowed = BTreeSet::from([SDK, CONFORMANCE, &*package.name]);
         assert!(imports.is_subset(&allowed), "{} imports {imports:?} in its tests", package.name);
     }
 }
 
 #[test]
 fn a_database_is_named_by_its_own_plugin_alone() {
-    for package in packages() {
-        for kind in [DependencyKind::Normal, DependencyKind::Development, DependencyKind::Build] {
-            for import in depends(&package, kind) {
+    for package in sources::packages() {
+        for kind in [NORMAL, DEVELOPMENT, BUILD] {
+            for import in package.imports(kind) {
                 let owner = DATABASES.iter().find(|(database, _)| *database == import);
-                let is_allowed = owner.is_none_or(|(_, owner)| *owner == package.name.as_str());
+                let is_allowed = owner.is_none_or(|(_, owner)| *owner == &*package.name);
                 assert!(is_allowed, "{} names the database crate {import}", package.name);
             }
         }
@@ -97,9 +90,9 @@ fn a_database_is_named_by_its_own_plugin_alone() {
 
 #[test]
 fn the_sdk_knows_no_database_no_runtime_and_no_concurrent_map() {
-    let packages = packages();
-    let sdk = packages.iter().find(|package| package.name.as_str() == SDK).unwrap();
-    let imports = depends(sdk, DependencyKind::Normal);
+    let packages = sources::packages();
+    let sdk = packages.iter().find(|package| &*package.name == SDK).unwrap();
+    let imports = sdk.imports(NORMAL);
     for forbidden in ["wasmtime", "dashmap", "rusqlite", "heed", "rocksdb", "leveldb"] {
         assert!(!imports.contains(forbidden), "the SDK names {forbidden}");
     }

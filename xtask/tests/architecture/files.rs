@@ -72,16 +72,8 @@ fn unsafe_code_stands_where_it_is_listed() {
 
 #[test]
 fn every_crate_keeps_the_workspace_lints() {
-    for entry in walk_manifests() {
-        let text = fs::read_to_string(&entry).unwrap();
-        assert!(text.contains("[lints]\nworkspace = true"), "{} opts out", entry.display());
+    for package in sources::packages() {
+        let text = fs::read_to_string(&package.manifest).unwrap();
+        assert!(text.contains("[lints]\nworkspace = true"), "{} opts out", package.name);
     }
-}
-
-fn walk_manifests() -> Vec<PathBuf> {
-    let root = sources::repository();
-    let manifest = root.join("Cargo.toml");
-    let metadata =
-        cargo_metadata::MetadataCommand::new().manifest_path(manifest).no_deps().exec().unwrap();
-    metadata.packages.iter().map(|package| package.manifest_path.clone().into()).collect()
 }

@@ -1,7 +1,39 @@
-//! The repository's own Rust sources.
+//! The repository's own Rust sources and packages.
 
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A package of the workspace, as cargo describes it.
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) manifest: PathBuf,
+    dependencies: Vec<Value>,
+}
+
+impl Package {
+    /// The names that it depends on in this way: `None` = for its own code, else `dev` or `build`.
+    pub(crate) fn imports(&self, kind: Option<&str>) -> BTreeSet<&str> {
+        let of_kind = self.dependencies.iter().filter(|one| one["kind"].as_str() == kind);
+        of_kind.map(|one| one["name"].as_str().unwrap()).collect()
+    }
+}
+
+pub(crate) fn packages() -> Vec<Package> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(repository());
+    let output = cargo.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let package = |package: &Value| Package {
+        name: package["name"].as_str().unwrap().to_owned(),
+        manifest: package["manifest_path"].as_str().unwrap().into(),
+        dependencies: package["dependencies"].as_array().unwrap().clone(),
+    };
+    metadata["packages"].as_array().unwrap().iter().map(package).collect()
+}
 
 pub(crate) struct Source {
     /// Relative to the repository's root, with `/`.
