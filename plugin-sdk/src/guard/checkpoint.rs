@@ -4,17 +4,13 @@
 //! `dir/.target.partial/supervm.lock`, so that two never write the same copy, and what a killed process left behind is known to
 //! be nobody's and is removed by the next one.
 
-#![expect(
-    unsafe_code,
-    reason = "a rename that never replaces is a system call without a safe name"
-)]
-
 use super::lock::{DirLock, LOCK_FILE};
 use crate::{Error, ErrorKind, Result};
-use std::ffi::{CString, OsString};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Runs `write` on a temporary name, syncs the result and renames it to `target`, which must not exist.
@@ -78,30 +74,12 @@ fn remove(copy: &Path) -> Result<()> {
 
 /// As `fs::rename`, which would replace an empty directory that was made meanwhile; this does not.
 fn rename_new(from: &Path, to: &Path) -> Result<()> {
-    let text = |path: &Path| CString::new(path.as_os_str().as_bytes());
-    let (Ok(source), Ok(target)) = (text(from), text(to)) else {
-        let message = "a path has a zero byte";
-        return Err(Error::new(ErrorKind::InvalidArgument, "checkpoint", message));
-    };
-    // SAFETY: both paths end in a zero byte and live during the call.
-    let renamed = unsafe {
-        libc::renameat2(
-            libc::AT_FDCWD,
-            source.as_ptr(),
-            libc::AT_FDCWD,
-            target.as_ptr(),
-            libc::RENAME_NOREPLACE,
-        )
-    };
-    if renamed == 0 {
-        return Ok(());
-    }
-    let error = io::Error::last_os_error();
-    match error.raw_os_error() {
-        Some(libc::EEXIST) => Err(exists()),
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(()),
+        Err(Errno::EXIST) => Err(exists()),
         // Some network and user-space file systems do not have it; replacing an empty directory is the lesser evil there.
-        Some(libc::EINVAL | libc::ENOSYS) => fs::rename(from, to).map_err(failed),
-        _ => Err(failed(error)),
+        Err(Errno::INVAL | Errno::NOSYS) => fs::rename(from, to).map_err(failed),
+        Err(error) => Err(failed(error.into())),
     }
 }
 

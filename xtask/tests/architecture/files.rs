@@ -61,9 +61,8 @@ fn the_architecture_guide_is_short_enough_to_be_read() {
 
 #[test]
 fn unsafe_code_stands_where_it_is_listed() {
-    let allows_unsafe = |source: &&sources::Source| {
-        source.text.contains("expect(unsafe_code") || source.text.contains("allow(unsafe_code")
-    };
+    // The workspace denies it, so a file that has it names the lint.
+    let allows_unsafe = |source: &&sources::Source| source.text.contains("unsafe_code");
     for source in sources::all().iter().filter(|source| !source.is_test()).filter(allows_unsafe) {
         let is_listed = UNSAFE_PLACES.iter().any(|(place, _)| source.path.starts_with(place));
         assert!(is_listed, "{} allows unsafe code", source.path);
