@@ -5,7 +5,7 @@ use crate::{Source, TierProfile};
 use std::collections::BTreeSet;
 use supervm_engine::registry::Registry;
 use supervm_plugin_sdk::load::Plugin;
-use supervm_plugin_sdk::{Error, ErrorKind, Result};
+use supervm_plugin_sdk::{Capability, Durability, Error, ErrorKind, Result};
 
 impl TierProfile {
     /// Checks what the types cannot say: bounds, and keys that exclude each other.
@@ -64,6 +64,7 @@ impl Settings {
             let options = settings.read_back()?.storage.options;
             plugin.check_storage_config(&toml::to_string(&options).unwrap_or_default())
         }));
+        problems.extend(self.check_durability(plugin, profile));
         let capabilities = plugin.descriptor().capabilities.unwrap_or_default();
         let required = profile.storage.require.iter();
         let missing: BTreeSet<_> = required.filter(|one| !capabilities.has(**one)).collect();
@@ -72,6 +73,19 @@ impl Settings {
             let message = format!("the backend \"{name}\" does not have \"{capability}\"");
             problems.push(self.problem("storage.require", message, None));
         }
+    }
+
+    fn check_durability(&self, plugin: &Plugin, profile: &TierProfile) -> Option<Problem> {
+        let capabilities = plugin.descriptor().capabilities.unwrap_or_default();
+        let is_kept = capabilities.has(Capability::SyncedWrites)
+            || profile.storage.durability != Some(Durability::Synced);
+        (!is_kept).then(|| {
+            let name = &plugin.descriptor().name;
+            let message = format!(
+                "the backend \"{name}\" has no synced writes; say \"buffered\" or leave the key out"
+            );
+            self.problem("storage.durability", message, None)
+        })
     }
 
     /// Every value that `check` refuses, each with the complaint that goes away without it.

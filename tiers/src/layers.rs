@@ -167,6 +167,14 @@ impl Reader {
             let key = &name[ENVIRONMENT_PREFIX.len()..];
             let path: Vec<_> =
                 key.split(ENVIRONMENT_SEPARATOR).map(str::to_ascii_lowercase).collect();
+            if text.contains(char::REPLACEMENT_CHARACTER) {
+                self.refuse(
+                    &path,
+                    "the value is not UTF-8".to_owned(),
+                    Source::Environment(name.clone()),
+                );
+                continue;
+            }
             let value = environment_value(&path, text);
             leaves.extend(self.accept(path, value, Source::Environment(name.clone())));
         }

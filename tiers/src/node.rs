@@ -37,6 +37,7 @@ impl Node {
         let config = &profile.storage;
         let plugin = registry.storage(&config.backend, config.sha256.as_deref())?;
         let storage = Storage::open(&plugin, OpenOptions::from(config))?;
+        tracing::info!(backend = storage.backend_name(), dir = %storage.dir().display(), "storage opened");
         let packs = registry.host_packs()?;
         let mut execution = profile.execution.clone();
         // Compiled contracts are kept with the data, unless the profile names another place.
@@ -63,8 +64,9 @@ impl Node {
         let module = self.runtime.module(wasm_or_wat)?;
         let receipt = self.runtime.call(&module, function, arguments, context)?;
         if receipt.trap.is_none() && !context.read_only {
-            self.runtime.deploy(&module)?;
+            let is_new = self.runtime.deploy(&module)?;
             self.runtime.commit(&receipt, self.durability())?;
+            tracing::info!(is_new, writes = receipt.writes.len(), "call committed");
         }
         Ok(receipt)
     }

@@ -55,7 +55,7 @@ fn an_error_in_json_is_one_object_with_kind_and_details() {
     let ran = place.run(&["db", "digest", "--dir", "nowhere", "--json"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
     let error = ran.error();
-    assert_eq!(error["kind"], "not found");
+    assert_eq!(error["kind"], "not-found");
     assert!(
         error["details"].as_array().unwrap().iter().any(|one| one["value"] == "nowhere"),
         "{error}"

@@ -234,3 +234,25 @@ fn paths_of_plugins_in_a_file_start_at_the_file_and_the_data_directory_does_not(
     assert_eq!(of("plugins.packs"), serde_json::json!(["bls", at("lib/liby.so")]));
     assert_eq!(of(&format!("plugins.sha256.{}", at("lib/liby.so"))), sha256);
 }
+
+#[test]
+fn check_refuses_a_durability_that_the_backend_does_not_have() {
+    let place = Place::new();
+    place.file("node.toml", "[storage]\nbackend = \"memory\"\ndurability = \"synced\"\n");
+    let ran = place.run(&["config", "check", "--config", "node.toml"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("storage.durability"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("node.toml:3"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_variable_that_is_not_utf_8_is_refused_and_not_passed_over() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Place::new();
+    let mut command = place.command(&["config", "check"]);
+    command.env("SUPERVM_STORAGE__DIR", std::ffi::OsStr::from_bytes(b"/data/\xff"));
+    let ran = command.output().unwrap();
+    let stderr = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("SUPERVM_STORAGE__DIR") && stderr.contains("UTF-8"), "{stderr}");
+}

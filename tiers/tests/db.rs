@@ -44,7 +44,7 @@ fn a_directory_that_does_not_exist_is_made_by_put_alone() {
             let ran = place
                 .run(&[&["db"], command, &["--backend", backend, "--dir", "d", "--json"]].concat());
             assert_eq!(ran.code, 1, "{command:?}");
-            assert_eq!(ran.error()["kind"], "not found", "{command:?}");
+            assert_eq!(ran.error()["kind"], "not-found", "{command:?}");
             assert!(!place.path().join("d").exists(), "{backend} {command:?}");
         }
     }

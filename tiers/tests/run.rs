@@ -195,7 +195,7 @@ fn a_directory_of_another_backend_is_refused() {
     place.json(&["run", "--backend", "lmdb", &add, "add", "1", "2"]);
     let other = place.run(&["run", "--backend", "sqlite", &add, "add", "1", "2", "--json"]);
     assert_eq!(other.code, 1);
-    assert_eq!(other.error()["kind"], "format mismatch");
+    assert_eq!(other.error()["kind"], "format-mismatch");
     assert_eq!(other.stdout, "");
 }
 
@@ -205,4 +205,42 @@ fn compiled_contracts_are_kept_in_the_data_directory() {
     place.json(&["run", &contract("add.wat"), "add", "1", "2"]);
     let modules = place.path().join("supervm-data/modules");
     assert!(std::fs::read_dir(modules).unwrap().count() > 0);
+}
+
+#[test]
+fn data_that_vanished_is_an_error_and_not_an_empty_chain() {
+    for backend in ["sqlite", "lmdb", "memory"] {
+        let place = Place::new();
+        let token = contract("token.wat");
+        place.json(&["run", "--backend", backend, &token, "mint", "1", "5"]);
+        let store = place.path().join("supervm-data/store");
+        std::fs::remove_dir_all(&store).unwrap();
+        std::fs::create_dir(&store).unwrap();
+        for command in [["run", &token, "balance", "1"].as_slice(), &["db", "put", "k", "v"]] {
+            let ran = place.run(&[command, &["--backend", backend, "--json"]].concat());
+            assert_eq!(ran.code, 1, "{backend}: {command:?}");
+            assert_eq!(ran.error()["kind"], "corruption", "{backend}: {command:?}");
+        }
+    }
+}
+
+#[test]
+fn a_committed_call_whose_receipt_cannot_be_written_says_that_it_was_committed() {
+    let place = Place::new();
+    let mut command = place.command(&["run", &contract("token.wat"), "mint", "1", "5"]);
+    command.stdout(std::fs::File::options().write(true).open("/dev/full").unwrap());
+    let ran = command.output().unwrap();
+    let stderr = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("the call was committed"), "{stderr}");
+}
+
+#[test]
+fn a_file_that_is_too_large_for_a_contract_is_not_read_to_its_end() {
+    let place = Place::new();
+    let file = place.file("huge.wasm", "");
+    std::fs::File::options().write(true).open(&file).unwrap().set_len(3 << 30).unwrap();
+    let ran = place.run(&["run", file.to_str().unwrap(), "f"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("is larger than"), "{}", ran.stderr);
 }

@@ -104,3 +104,18 @@ fn a_transfer_above_the_balance_aborts_with_the_reason() {
     place.json(&["run", &token, "transfer", "1", "1", "10"]);
     assert_eq!(place.json(&["run", &token, "balance", "1"])["result"], 10, "to oneself");
 }
+
+#[test]
+fn a_contract_cannot_write_to_the_terminal_through_its_message() {
+    let place = Place::new();
+    let contract = place.file(
+        "rude.wat",
+        r#"(module (import "chain_api" "abort" (func $abort (param i32 i32 i32)))
+            (memory (export "memory") 1) (data (i32.const 0) "\1b[31mred\0aresult 5")
+            (func (export "f") (call $abort (i32.const 1) (i32.const 0) (i32.const 17))))"#,
+    );
+    let ran = place.run(&["run", contract.to_str().unwrap(), "f"]);
+    assert_eq!(ran.code, 1);
+    assert!(!ran.stderr.contains('\u{1b}'), "{}", ran.stderr);
+    assert!(!ran.stderr.lines().any(|line| line.starts_with("result")), "{}", ran.stderr);
+}

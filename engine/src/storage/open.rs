@@ -12,6 +12,9 @@
 //!    holds the store's lock; whoever got past it in between finds that out here, under the same lock, and writes the
 //!    manifest again.
 //!
+//! 6. The directory is marked as initialized. From then on the plugin is told to expect its data, so that a file that vanished is
+//!    an error and not the beginning of an empty chain. Killed before: the next opening marks it.
+//!
 //! Data in `store/` without a manifest is nobody's: it is refused, and never wiped.
 
 use super::manifest::{MANIFEST_FILE, sync_dir};
@@ -24,12 +27,16 @@ use std::path::Path;
 use supervm_plugin_sdk::load::Plugin;
 use supervm_plugin_sdk::{
     Capability, Durability, Error, ErrorKind, LOCK_FILE, OpenMode, PluginKind, Result,
+    StorageBackend,
 };
 
 /// What the plugin gets as its own directory, inside the data directory.
 pub const STORE_DIR: &str = "store";
 /// Where compiled contracts are kept, inside the data directory.
 pub const MODULES_DIR: &str = "modules";
+
+/// The file whose presence says that the backend has made its storage once.
+const INITIALIZED_FILE: &str = "initialized";
 
 /// What to open, and how.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +82,7 @@ impl Storage {
     /// `ConfigInvalid` for the options; `Unsupported` for what is no storage plugin, or when it lacks what is required
     /// (with the list) or the durability asked for; `NotFound` when there is no data directory to expect or read;
     /// `FormatMismatch` for the data of another backend, chain or newer build, and for data without a manifest;
-    /// `Corruption` for a damaged manifest; `Locked` when it is in use; `PermissionDenied`, `Io`, `NoSpace`; what the
+    /// `Corruption` for a damaged manifest and for data that was there and is gone; `Locked` when it is in use; `PermissionDenied`, `Io`, `NoSpace`; what the
     /// plugin refuses.
     pub fn open(plugin: &Plugin, options: OpenOptions<'_>) -> Result<Self> {
         Opening::new(plugin, options)?.run().map_err(|error| {
@@ -121,7 +128,7 @@ impl<'a> Opening<'a> {
             return self.create();
         }
         self.expect(found)?;
-        self.open_store()
+        self.open_store(dir.join(INITIALIZED_FILE).exists())
     }
 
     /// Steps 2 to 5 on a directory without a manifest.
@@ -140,7 +147,8 @@ impl<'a> Opening<'a> {
             ));
         }
         let (_, created) = self.ensure_manifest()?;
-        self.open_store().inspect_err(|_| {
+        // Without a manifest a mark is a left-over of a directory that was cleared.
+        self.open_store(false).inspect_err(|_| {
             if created {
                 take_back(dir);
             }
@@ -165,10 +173,10 @@ impl<'a> Opening<'a> {
         manifest.check(self.plugin.descriptor(), self.options.chain_id)
     }
 
-    /// Steps 4 and 5.
-    fn open_store(&self) -> Result<Storage> {
+    /// Steps 4 to 6.
+    fn open_store(&self, is_initialized: bool) -> Result<Storage> {
         let OpenOptions { dir, mode, require, durability, .. } = self.options;
-        let backend = self.plugin.open_storage(&dir.join(STORE_DIR), &self.text, mode)?;
+        let backend = self.open_backend(is_initialized)?;
         let manifest = match mode {
             OpenMode::Create => self.ensure_manifest()?.0,
             OpenMode::MustExist | OpenMode::ReadOnly => self.expect(Manifest::read(dir)?)?,
@@ -176,7 +184,32 @@ impl<'a> Opening<'a> {
         let storage = Storage::new(backend, dir.to_owned(), manifest, durability)?;
         // The descriptor says what is possible with some options; the open storage, what is with these.
         limits::check_required(storage.backend_name(), storage.capabilities(), require)?;
+        if mode != OpenMode::ReadOnly && !is_initialized {
+            mark_initialized(dir).map_err(|error| Error::io("open", error))?;
+        }
         Ok(storage)
+    }
+
+    fn open_backend(&self, is_initialized: bool) -> Result<Box<dyn StorageBackend>> {
+        let store = self.options.dir.join(STORE_DIR);
+        if !is_initialized {
+            return self.plugin.open_storage(&store, &self.text, self.options.mode);
+        }
+        let mode = match self.options.mode {
+            OpenMode::Create => OpenMode::MustExist,
+            mode => mode,
+        };
+        self.plugin.open_storage(&store, &self.text, mode).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::new(
+                ErrorKind::Corruption,
+                "open",
+                format!(
+                    "the data in {STORE_DIR}/ is gone; restore it from a checkpoint, or name another directory to begin an empty chain"
+                ),
+            )
+            .with_source(error),
+            _ => error,
+        })
     }
 
     fn expect(&self, found: Option<Manifest>) -> Result<Manifest> {
@@ -195,6 +228,11 @@ fn create_dir(dir: &Path) -> Result<()> {
         return Err(Error::new(ErrorKind::NotFound, "open", refused));
     }
     fs::create_dir_all(dir).map_err(|error| Error::io("create data directory", error))
+}
+
+fn mark_initialized(dir: &Path) -> io::Result<()> {
+    File::create(dir.join(INITIALIZED_FILE))?;
+    sync_dir(dir)
 }
 
 /// Has no backend written anything into the store? The lock's file is not the backend's.

@@ -143,12 +143,25 @@ fn whatever_a_killed_first_opening_leaves_is_opened() {
         // The first two are from before the manifest, the others from after it.
         if index >= 2 {
             made(dir.path());
+            fs::remove_file(dir.path().join("initialized")).unwrap();
         }
         state(dir.path());
         let storage = open("memory", dir.path()).unwrap();
         assert!(storage.scan(b"", 1).unwrap().is_empty(), "state {index}");
         assert_eq!(Manifest::read(dir.path()).unwrap().as_ref(), Some(storage.manifest()));
     }
+}
+
+#[test]
+fn data_that_vanished_is_corruption_and_a_cleared_directory_is_free() {
+    let dir = tempfile::tempdir().unwrap();
+    made(dir.path());
+    fs::remove_dir_all(dir.path().join(STORE_DIR)).unwrap();
+    let error = open("memory", dir.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corruption, "{error}");
+    assert!(error.message().contains(STORE_DIR), "{error}");
+    fs::remove_file(dir.path().join(MANIFEST_FILE)).unwrap();
+    assert!(open("memory", dir.path()).unwrap().scan(b"", 1).unwrap().is_empty());
 }
 
 #[test]

@@ -47,6 +47,13 @@ pub(crate) fn printable(bytes: &[u8]) -> Option<&str> {
     (is_shown && !text.starts_with(HEX_PREFIX)).then_some(text)
 }
 
+/// Text of a contract as part of a message: what would move the cursor or begin a line is escaped.
+pub(crate) fn single_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
+        .collect()
+}
+
 /// The form in which bytes are shown.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     printable(bytes).map_or_else(|| hex(bytes), str::to_owned)
@@ -69,6 +76,11 @@ mod tests {
         for bytes in samples {
             assert_eq!(parse(&shown(bytes)), Ok(Bytes(bytes.to_vec())), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn a_message_of_a_contract_cannot_write_to_the_terminal() {
+        assert_eq!(single_line("größe \u{1b}[31m\nresult 5"), "größe \\u{1b}[31m\\nresult 5");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::output::{ERROR, FAINT, HINT, paint};
 use serde::Serialize;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use supervm_plugin_sdk::Error;
+use supervm_plugin_sdk::{Error, ErrorKind};
 use supervm_tiers::Problem;
 
 const FAILED: u8 = 1;
@@ -32,7 +32,7 @@ pub(crate) struct Report {
     pub(crate) message: String,
     /// The kind of the error, where it is one of a storage or a plugin.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) kind: Option<&'static str>,
+    pub(crate) kind: Option<ErrorKind>,
     /// Named values.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) details: Vec<Detail>,
@@ -98,7 +98,7 @@ impl From<&Error> for Report {
             .map(|(name, value)| Detail { name: name.to_owned(), value: value.to_owned() });
         Self {
             message: format!("{}: {}", error.operation(), error.message()),
-            kind: Some(error.kind().phrase()),
+            kind: Some(error.kind()),
             details: details.collect(),
             causes,
             hint: None,

@@ -2,6 +2,7 @@
 
 use super::arguments::ProfileArguments;
 use super::failure::{Failure, Report};
+use std::ffi::OsString;
 use supervm_engine::registry::Registry;
 use supervm_engine::storage::{OpenOptions, Storage};
 use supervm_plugin_sdk::{ErrorKind, OpenMode};
@@ -14,9 +15,9 @@ impl ProfileArguments {
     }
 
     fn layers(&self) -> Layers {
-        let variables = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
+        // What is no UTF-8 is handed on with a replacement character, and is refused where it means something.
+        let text = |value: OsString| value.to_string_lossy().into_owned();
+        let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
         let mut layers = Layers::new().environment(variables);
         if let Some(tier) = self.tier {
             layers = layers.tier(tier);

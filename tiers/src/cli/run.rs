@@ -1,13 +1,19 @@
 //! `supervm run`: one call of a contract.
 
 use super::arguments::RunArguments;
-use super::bytes::{hex, parse_digits, printable, shown};
+use super::bytes::{hex, parse_digits, printable, shown, single_line};
 use super::failure::{Failure, Report};
 use super::output::{GOOD, Output, paint};
 use serde::Serialize;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 use supervm_engine::runtime::{CallArguments, CallContext, Event, Module, Receipt, Trap};
 use supervm_engine::state::StateKey;
 use supervm_tiers::Node;
+
+/// Largest file that is read as a contract, bytes; the configured bounds are below it.
+const CONTRACT_FILE_BYTES_MAX: u64 = 256 << 20;
 
 /// What `run --json` prints.
 #[derive(Debug, Serialize)]
@@ -60,10 +66,7 @@ struct TrapReport {
 /// Deploys when needed, calls, commits and prints the receipt.
 pub(crate) fn run(arguments: RunArguments, output: &mut Output) -> Result<(), Failure> {
     let call_arguments = call_arguments(&arguments.arguments)?;
-    let code = std::fs::read(&arguments.contract).map_err(|error| {
-        let path = arguments.contract.display();
-        Failure::failed(Report::new(format!("cannot read the contract {path}")).cause(error))
-    })?;
+    let code = read_contract(&arguments.contract)?;
     let node = arguments.profile.node(arguments.gas)?;
     let context = CallContext {
         block_number: arguments.block,
@@ -76,11 +79,15 @@ pub(crate) fn run(arguments: RunArguments, output: &mut Output) -> Result<(), Fa
     let module = node.runtime().module(&code)?;
     let report = RunReport::new(&node, &module, &arguments.function, &receipt);
     node.close()?;
-    if output.is_json() {
-        output.object(&report)?;
-    } else {
-        report.print(&receipt, output)?;
-    }
+    let shown =
+        if output.is_json() { output.object(&report) } else { report.print(&receipt, output) };
+    let is_committed = receipt.trap.is_none();
+    shown.and_then(|()| output.finish()).map_err(|failure| match failure {
+        Failure::Failed(report) if is_committed => {
+            Failure::failed(report.hint("the call was committed all the same; do not repeat it"))
+        }
+        failure => failure,
+    })?;
     match &receipt.trap {
         None => Ok(()),
         Some(_) if output.is_json() => Err(Failure::Reported),
@@ -92,6 +99,25 @@ pub(crate) fn run(arguments: RunArguments, output: &mut Output) -> Result<(), Fa
         }
         Some(trap) => Err(trapped(&arguments.function, trap, "nothing was changed")),
     }
+}
+
+/// The file's bytes, when it is not larger than any contract may be.
+fn read_contract(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut code = Vec::new();
+    let file = File::open(path);
+    let read = file.and_then(|file| file.take(CONTRACT_FILE_BYTES_MAX + 1).read_to_end(&mut code));
+    read.map_err(|error| {
+        let message = format!("cannot read the contract {}", path.display());
+        Failure::failed(Report::new(message).cause(error))
+    })?;
+    if code.len() as u64 > CONTRACT_FILE_BYTES_MAX {
+        let message = format!(
+            "{} is larger than the {CONTRACT_FILE_BYTES_MAX} bytes that a contract's file may have",
+            path.display()
+        );
+        return Err(Failure::failed(Report::new(message)));
+    }
+    Ok(code)
 }
 
 /// Integers, or one input in hex digits.
@@ -115,7 +141,7 @@ fn call_arguments(texts: &[String]) -> Result<CallArguments, Failure> {
 /// A call that ended in a trap, as a failure.
 fn trapped(function: &str, trap: &Trap, hint: &str) -> Failure {
     let message = format!("\"{function}\" ended in the trap {}: {trap}", trap.name());
-    Failure::failed(Report::new(message).hint(hint))
+    Failure::failed(Report::new(single_line(&message)).hint(single_line(hint)))
 }
 
 impl RunReport {
