@@ -51,7 +51,9 @@ impl Source {
 }
 
 pub(crate) fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    // The one that is tested, though the test may have been compiled in another copy that shares the target directory.
+    let here = std::env::var("CARGO_MANIFEST_DIR").unwrap();
+    Path::new(&here).parent().unwrap().to_owned()
 }
 
 /// Every `.rs` file of the workspace's members, sorted.
