@@ -1,5 +1,6 @@
 //! What a backend declares it can do, and its limits.
 
+use crate::{Error, ErrorKind, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -194,6 +195,18 @@ impl Capabilities {
     /// Is it provided, in whatever way?
     pub const fn has(&self, capability: Capability) -> bool {
         (self.native | self.simulated) & capability.mask() != 0
+    }
+
+    /// Refuses `operation` unless `capability` is provided (clause 29).
+    ///
+    /// # Errors
+    /// `Unsupported`, naming the capability.
+    pub fn require(&self, capability: Capability, operation: &'static str) -> Result<()> {
+        if self.has(capability) {
+            return Ok(());
+        }
+        let refused = format!("this storage does not declare {capability}");
+        Err(Error::new(ErrorKind::Unsupported, operation, refused).with("capability", capability))
     }
 
     /// How it is provided; `None` when it is not.

@@ -308,8 +308,8 @@ impl Error {
         self.0.effect
     }
 
-    /// The same error again, with its source as text.
-    pub(crate) fn repeated(&self) -> Self {
+    /// The same error again, with its source as text: for who keeps an error and reports it more than once.
+    pub fn repeated(&self) -> Self {
         let body = &self.0;
         let again = Self::new(body.kind, body.operation.clone(), body.message.clone());
         let again =

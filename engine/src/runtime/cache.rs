@@ -28,7 +28,7 @@ struct Kept {
     used: BTreeMap<u64, CodeHash>,
     clock: u64,
     bytes: u64,
-    rejected: HashMap<CodeHash, Rejection>,
+    rejected: HashMap<CodeHash, Error>,
     rejected_order: VecDeque<CodeHash>,
 }
 
@@ -37,14 +37,6 @@ struct Entry {
     module: Module,
     bytes: u64,
     used: u64,
-}
-
-#[derive(Debug)]
-struct Rejection {
-    kind: ErrorKind,
-    operation: String,
-    message: String,
-    context: Vec<(String, String)>,
 }
 
 impl Cache {
@@ -89,7 +81,7 @@ impl Cache {
 impl Kept {
     fn get(&mut self, hash: &CodeHash) -> Option<Result<Module>> {
         if let Some(rejection) = self.rejected.get(hash) {
-            return Some(Err(rejection.error()));
+            return Some(Err(rejection.repeated()));
         }
         let entry = self.modules.get_mut(hash)?;
         self.used.remove(&entry.used);
@@ -119,21 +111,7 @@ impl Kept {
         {
             self.rejected.remove(&oldest);
         }
-        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        let rejection = Rejection {
-            kind: error.kind(),
-            operation: error.operation().to_owned(),
-            message: error.message().to_owned(),
-            context: error.context().map(owned).collect(),
-        };
-        self.rejected.insert(hash, rejection);
+        self.rejected.insert(hash, error.repeated());
         self.rejected_order.push_back(hash);
-    }
-}
-
-impl Rejection {
-    fn error(&self) -> Error {
-        let error = Error::new(self.kind, self.operation.clone(), self.message.clone());
-        self.context.iter().fold(error, |error, (name, value)| error.with(name.clone(), value))
     }
 }

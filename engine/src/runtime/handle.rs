@@ -226,9 +226,7 @@ impl Runtime {
                 .with("function", function)
                 .with("trap", trap.name()));
         }
-        let writes = receipt.writes.iter();
-        let writes = writes.map(|(key, value)| (key.storage_key(), value.clone()));
-        self.0.storage.write_batch(writes.collect())?;
+        self.commit(&receipt, self.0.storage.durability())?;
         Ok(receipt)
     }
 

@@ -35,7 +35,7 @@ pub struct CallContext {
     pub caller: Address,
     /// Most gas that the call may use, at most the configured limit. Default: [`GAS_LIMIT_DEFAULT`].
     pub gas_limit: u64,
-    /// Refuse writes, events and calls of other contracts. Default: false.
+    /// Refuse writes and events, also in the contracts that are called. Default: false.
     pub read_only: bool,
 }
 

@@ -35,7 +35,7 @@ pub enum Trap {
     IndirectCallToNull,
     /// An indirect call of a function that has another type.
     IndirectCallTypeMismatch,
-    /// A write, an event or a call of another contract in a read-only call.
+    /// A write or an event in a read-only call.
     ReadOnlyCall,
     /// A bound of the call is exceeded.
     LimitExceeded {

@@ -1,9 +1,10 @@
 //! An ordered walk over a prefix: the journal's writes merged over the view.
 
 use super::key::HEADER_BYTES;
+use crate::storage::Rows;
 use std::cmp::Ordering;
 use std::fmt;
-use supervm_plugin_sdk::{ByteBuf, Cursor, Direction, Page, PageEnd, Result};
+use supervm_plugin_sdk::{ByteBuf, Cursor, Direction, Result};
 
 /// A write of the journal, as it was when the scan was opened; `None` = deleted.
 pub(super) type Pending = (Vec<u8>, Option<Vec<u8>>);
@@ -83,34 +84,5 @@ impl fmt::Debug for Scan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { direction, left, pending, .. } = self;
         write!(f, "Scan({direction:?}, {left} left, {} pending)", pending.len())
-    }
-}
-
-/// The entries of a cursor, one at a time.
-struct Rows {
-    cursor: Box<dyn Cursor>,
-    page: Page,
-    offset: usize,
-    ended: bool,
-}
-
-impl Rows {
-    fn new(cursor: Box<dyn Cursor>) -> Self {
-        Self { cursor, page: Page::new(), offset: 0, ended: false }
-    }
-
-    fn peek(&mut self) -> Result<Option<(&[u8], &[u8])>> {
-        while self.offset >= self.page.byte_len() && !self.ended {
-            self.page.clear();
-            self.offset = 0;
-            self.ended = self.cursor.next_page(&mut self.page)? == PageEnd::End;
-        }
-        Ok(self.page.entry_at(self.offset).map(|(key, value, _)| (key, value)))
-    }
-
-    fn advance(&mut self) {
-        if let Some((_, _, next)) = self.page.entry_at(self.offset) {
-            self.offset = next;
-        }
     }
 }

@@ -311,6 +311,6 @@ impl Storage {
     }
 
     fn require(&self, capability: Capability, operation: &'static str) -> Result<()> {
-        limits::require(&self.0.capabilities, capability, operation)
+        self.0.capabilities.require(capability, operation)
     }
 }

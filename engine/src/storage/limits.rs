@@ -71,22 +71,6 @@ pub(super) fn durability(
     }
 }
 
-/// Does the storage declare `capability`?
-///
-/// # Errors
-/// `Unsupported`.
-pub(super) fn require(
-    capabilities: &Capabilities,
-    capability: Capability,
-    operation: &'static str,
-) -> Result<()> {
-    if capabilities.has(capability) {
-        return Ok(());
-    }
-    let refused = format!("this storage does not declare {capability}");
-    Err(Error::new(ErrorKind::Unsupported, operation, refused).with("capability", capability))
-}
-
 /// May a cursor be opened on `range` in `direction`?
 ///
 /// # Errors
@@ -98,7 +82,7 @@ pub(super) fn check_cursor(
     limits: &Limits,
 ) -> Result<()> {
     if direction == Direction::Reverse {
-        require(capabilities, Capability::ReverseCursor, "cursor")?;
+        capabilities.require(Capability::ReverseCursor, "cursor")?;
     }
     check_range(range, limits)
 }

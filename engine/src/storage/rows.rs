@@ -72,12 +72,33 @@ impl Rows {
         }
     }
 
+    /// The next entry, which stays the next until [`advance`](Self::advance); `None` at the end.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn peek(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        if self.offset >= self.page.byte_len() && !self.fill()? {
+            return Ok(None);
+        }
+        match self.page.entry_at(self.offset) {
+            Some((key, value, _)) => Ok(Some((key, value))),
+            None => Err(fail(&mut self.state, broken("a page ends within an entry"))),
+        }
+    }
+
+    /// Passes the entry that [`peek`](Self::peek) lent; no effect without one.
+    pub fn advance(&mut self) {
+        if let Some((_, _, after)) = self.page.entry_at(self.offset) {
+            self.offset = after;
+        }
+    }
+
     /// Fetches pages until there is an entry; `false` at the end.
     fn fill(&mut self) -> Result<bool> {
         match &self.state {
             State::Reading => {}
             State::LastPage => return Ok(false),
-            State::Failed(error) => return Err(repeated(error)),
+            State::Failed(error) => return Err(error.repeated()),
         }
         self.page.clear();
         self.offset = 0;
@@ -125,22 +146,9 @@ fn broken(what: &str) -> Error {
 
 #[cold]
 fn fail(state: &mut State, error: Error) -> Error {
-    let again = repeated(&error);
+    let again = error.repeated();
     *state = State::Failed(error);
     again
-}
-
-/// The same error again; its source stays with the first.
-fn repeated(error: &Error) -> Error {
-    let again = Error::new(error.kind(), error.operation().to_owned(), error.message());
-    let again = error
-        .context()
-        .fold(again, |again, (name, value)| again.with(name.to_owned(), value))
-        .with_effect(error.effect());
-    match std::error::Error::source(error) {
-        Some(source) => again.with_source(source.to_string()),
-        None => again,
-    }
 }
 
 #[cfg(test)]

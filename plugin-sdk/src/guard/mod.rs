@@ -43,8 +43,8 @@ impl<B> Sharing for Guarded<B> {
 impl<B: StorageFactory> Guarded<B> {
     pub(crate) fn open(dir: &Path, config: B::Config, mode: OpenMode) -> Result<Self> {
         let declared = B::declared_capabilities();
-        if mode == OpenMode::ReadOnly && !declared.has(Capability::ReadOnlyOpen) {
-            return Err(undeclared(Capability::ReadOnlyOpen, "open"));
+        if mode == OpenMode::ReadOnly {
+            declared.require(Capability::ReadOnlyOpen, "open")?;
         }
         B::check(&config)?;
         let at = |error: Error| error.with("dir", dir.display());
@@ -160,11 +160,7 @@ impl<B: StorageBackend> Guarded<B> {
 
     fn require(&self, capability: Capability, operation: &'static str) -> Result<()> {
         self.shared.check_readable(operation)?;
-        if self.capabilities.has(capability) {
-            Ok(())
-        } else {
-            Err(undeclared(capability, operation))
-        }
+        self.capabilities.require(capability, operation)
     }
 
     fn check_writable(&self, operation: &'static str) -> Result<()> {
@@ -198,13 +194,4 @@ impl<B: StorageBackend> Guarded<B> {
         let effect = if refused_before_the_sync { error.effect() } else { Effect::Unknown };
         self.poison_if_unknown(error.with_effect(effect))
     }
-}
-
-fn undeclared(capability: Capability, operation: &'static str) -> Error {
-    Error::new(
-        ErrorKind::Unsupported,
-        operation,
-        format!("this storage does not declare {capability}"),
-    )
-    .with("capability", capability)
 }

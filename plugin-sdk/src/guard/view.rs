@@ -1,7 +1,6 @@
 //! Cursors and snapshots behind the guard.
 
 use super::shared::{Counted, Live, Shared, Sharing};
-use super::undeclared;
 use crate::{
     ByteBuf, Capabilities, Capability, Cursor, Direction, Error, ErrorKind, KeyRange, Limits, Page,
     PageEnd, Result, StorageSnapshot, Values, check_key, check_range,
@@ -118,8 +117,8 @@ pub(super) fn count_cursor(
     capabilities: &Capabilities,
 ) -> Result<Live> {
     let live = Live::count(shared, Counted::Cursor, capabilities.limits().cursors_max)?;
-    if direction == Direction::Reverse && !capabilities.has(Capability::ReverseCursor) {
-        return Err(undeclared(Capability::ReverseCursor, "cursor"));
+    if direction == Direction::Reverse {
+        capabilities.require(Capability::ReverseCursor, "cursor")?;
     }
     check_range(range, capabilities.limits())?;
     Ok(live)
