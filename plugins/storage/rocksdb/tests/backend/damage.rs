@@ -1,0 +1,181 @@
+//! What is damaged is an error and a line of `verify`, never a wrong answer; what a log lost is its end.
+
+use crate::*;
+
+const COUNT: u32 = 5000;
+
+/// A closed storage whose entries are in one table.
+fn closed(dir: &Path) -> PathBuf {
+    let storage = open(dir);
+    fill(&*storage, COUNT, 100);
+    storage.compact(KeyRange::ALL).unwrap();
+    storage.close().unwrap();
+    drop(storage);
+    let tables = files(dir, ".sst");
+    assert_eq!(tables.len(), 1);
+    tables[0].clone()
+}
+
+#[test]
+fn a_changed_byte_in_a_table_is_corruption_for_reads_scans_and_verify() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = closed(dir.path());
+    damage(&table, |length| length / 3);
+    let storage = open(dir.path());
+    let reads = (0..COUNT).map(|key| (key, value(&*storage, &key.to_be_bytes())));
+    let mut failed = 0;
+    for (key, read) in reads {
+        match read {
+            Ok(found) => assert_eq!(found, Some(noise(key, 100))),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Corruption, "{error}");
+                assert!(error.context().any(|pair| pair == ("rocksdb_code", "Corruption")));
+                failed += 1;
+            }
+        }
+    }
+    assert!(failed > 0, "the damage was not read");
+    for direction in [Direction::Forward, Direction::Reverse] {
+        let mut cursor = storage.cursor(KeyRange::ALL, direction).unwrap();
+        assert_eq!(drain(&mut *cursor).unwrap_err().kind(), ErrorKind::Corruption);
+        let again = cursor.next_page(&mut Page::new()).unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::Corruption, "an error is not followed by an end");
+    }
+    let keys: Vec<_> = (0..COUNT).map(u32::to_be_bytes).collect();
+    let keys: Vec<_> = keys.iter().map(|key| &key[..]).collect();
+    let all = storage.multi_get(&keys, &mut Values::new());
+    assert_eq!(all.unwrap_err().kind(), ErrorKind::Corruption);
+    let report = storage.verify().unwrap();
+    assert_eq!(report.problems.len(), 1, "{report:?}");
+    assert!(report.problems[0].contains(".sst"), "{report:?}");
+}
+
+#[test]
+fn verify_reads_from_disk_what_a_read_has_in_its_cache() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = closed(dir.path());
+    let storage = open(dir.path());
+    assert_eq!(entries(&*storage).len(), COUNT as usize);
+    assert_eq!(
+        storage.verify().unwrap(),
+        VerifyReport { checked: u64::from(COUNT), problems: vec![] }
+    );
+    damage(&table, |length| length / 2);
+    assert_eq!(entries(&*storage).len(), COUNT as usize, "the cache has the blocks");
+    assert_eq!(storage.verify().unwrap().problems.len(), 1);
+}
+
+#[test]
+fn verify_reads_what_a_range_deletion_covers() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = closed(dir.path());
+    let storage = open(dir.path());
+    let mut batch = WriteBatch::new();
+    batch.delete_range(KeyRange::ALL);
+    storage.write(&batch, Durability::Synced).unwrap();
+    assert_eq!(storage.verify().unwrap().problems, [""; 0]);
+    damage(&table, |length| length / 2);
+    assert_eq!(storage.verify().unwrap().problems.len(), 1);
+}
+
+#[test]
+fn a_table_that_is_gone_or_cut_is_a_problem() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = closed(dir.path());
+    let storage = open(dir.path());
+    let content = fs::read(&table).unwrap();
+    fs::write(&table, &content[..content.len() - 100]).unwrap();
+    assert_eq!(storage.verify().unwrap().problems.len(), 1);
+    fs::remove_file(&table).unwrap();
+    let problems = storage.verify().unwrap().problems;
+    assert!(problems.len() == 1 && problems[0].contains(".sst"), "{problems:?}");
+    drop(storage);
+    assert_eq!(refused(dir.path(), "", OpenMode::Create).kind(), ErrorKind::Corruption);
+}
+
+#[test]
+fn a_damaged_list_of_files_is_corruption_and_nothing_is_lost() {
+    for (name, bytes) in [
+        ("CURRENT", &b"MANIFEST-999999\n"[..]),
+        ("CURRENT", b"nonsense"),
+        ("CURRENT", b""),
+        ("MANIFEST", b"nonsense"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let table = closed(dir.path());
+        let current = dir.path().join("CURRENT");
+        let manifest = fs::read_to_string(&current).unwrap();
+        let path = if name == "CURRENT" { current } else { dir.path().join(manifest.trim()) };
+        let before = fs::read(&path).unwrap();
+        fs::write(&path, bytes).unwrap();
+        for mode in [OpenMode::Create, OpenMode::MustExist, OpenMode::ReadOnly] {
+            let error = refused(dir.path(), "", mode);
+            assert_eq!(error.kind(), ErrorKind::Corruption, "{name} {bytes:?} {mode:?} {error}");
+        }
+        assert!(table.exists());
+        fs::write(&path, before).unwrap();
+        assert_eq!(entries(&*open(dir.path())).len(), COUNT as usize);
+    }
+}
+
+#[test]
+fn a_directory_that_lost_current_is_corruption_and_keeps_its_tables() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = closed(dir.path());
+    let current = fs::read(dir.path().join("CURRENT")).unwrap();
+    fs::remove_file(dir.path().join("CURRENT")).unwrap();
+    for mode in [OpenMode::Create, OpenMode::MustExist, OpenMode::ReadOnly] {
+        assert_eq!(refused(dir.path(), "", mode).kind(), ErrorKind::Corruption, "{mode:?}");
+    }
+    assert!(table.exists());
+    fs::write(dir.path().join("CURRENT"), current).unwrap();
+    assert_eq!(entries(&*open(dir.path())).len(), COUNT as usize);
+}
+
+/// What a killed process leaves: ten batches in the log, whose last `cut` bytes are missing or, when `flip` is set, changed.
+fn killed(dir: &Path, change: impl Fn(&mut Vec<u8>)) {
+    let storage = open(dir);
+    for round in 0..10u8 {
+        put(&*storage, &[round], &noise(u32::from(round), 1000));
+    }
+    drop(storage);
+    let logs = files(dir, ".log");
+    let log = logs.last().unwrap();
+    let mut bytes = fs::read(log).unwrap();
+    change(&mut bytes);
+    fs::write(log, bytes).unwrap();
+}
+
+/// How many of the ten batches are there, or why there are none; those that are there are the first ones.
+fn recovered(change: impl Fn(&mut Vec<u8>), mode: &str) -> std::result::Result<usize, ErrorKind> {
+    let dir = tempfile::tempdir().unwrap();
+    killed(dir.path(), change);
+    let options = format!("wal_recovery = \"{mode}\"");
+    let storage =
+        open_with(dir.path(), &options, OpenMode::MustExist).map_err(|error| error.kind())?;
+    let found = entries(&*storage);
+    for (round, (key, value)) in (0u8..).zip(&found) {
+        assert_eq!((&key[..], value), (&[round][..], &noise(u32::from(round), 1000)));
+    }
+    Ok(found.len())
+}
+
+#[test]
+fn a_log_that_was_cut_is_recovered_as_the_option_says() {
+    let cut = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() - 500);
+    assert_eq!(recovered(cut, "point_in_time"), Ok(9));
+    assert_eq!(recovered(cut, "tolerate_corrupted_tail_records"), Ok(9));
+    assert_eq!(recovered(cut, "absolute_consistency"), Err(ErrorKind::Corruption));
+}
+
+#[test]
+fn a_log_with_a_changed_byte_is_recovered_as_the_option_says() {
+    let flip = |bytes: &mut Vec<u8>| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+    };
+    let kept = recovered(flip, "point_in_time").unwrap();
+    assert!((3..=6).contains(&kept), "{kept} batches before the damage");
+    assert_eq!(recovered(flip, "tolerate_corrupted_tail_records"), Err(ErrorKind::Corruption));
+    assert_eq!(recovered(flip, "absolute_consistency"), Err(ErrorKind::Corruption));
+}
