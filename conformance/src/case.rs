@@ -1,6 +1,7 @@
 //! One rule of the storage contract, and the code that proves it.
 
 use crate::fixture::Fixture;
+use crate::script::{self, Script};
 use supervm_plugin_sdk::{Capability, Error};
 
 /// Time that a case may take unless it says otherwise, seconds.
@@ -21,7 +22,16 @@ pub struct Case {
     pub needs: &'static [Capability],
     /// Time after which the case counts as hanging, seconds.
     pub deadline_seconds: u64,
-    pub(crate) run: fn(&mut Fixture) -> CaseResult,
+    /// It runs in a process of its own, with the means of `fault`.
+    pub(crate) faults: bool,
+    proof: Proof,
+}
+
+/// What proves the rule.
+#[derive(Debug, Clone, Copy)]
+enum Proof {
+    Function(fn(&mut Fixture) -> CaseResult),
+    Script(&'static Script),
 }
 
 impl Case {
@@ -32,11 +42,47 @@ impl Case {
         rule: &'static str,
         run: fn(&mut Fixture) -> CaseResult,
     ) -> Self {
-        Self { id, category, clauses, rule, needs: &[], deadline_seconds: DEADLINE_SECONDS, run }
+        let proof = Proof::Function(run);
+        Self {
+            id,
+            category,
+            clauses,
+            rule,
+            needs: &[],
+            deadline_seconds: DEADLINE_SECONDS,
+            faults: false,
+            proof,
+        }
+    }
+
+    /// A case that lives as long as the program.
+    pub(crate) fn script(
+        category: char,
+        id: &'static str,
+        clauses: &'static [u8],
+        rule: &'static str,
+        script: Script,
+    ) -> Self {
+        let proof = Proof::Script(Box::leak(Box::new(script)));
+        Self { proof, ..Self::new(category, id, clauses, rule, |_| Ok(())) }
+    }
+
+    /// Tries the rule on a new storage.
+    pub(crate) fn prove(&self, fixture: &mut Fixture) -> CaseResult {
+        match self.proof {
+            Proof::Function(run) => run(fixture),
+            Proof::Script(script) => script::play(script, fixture),
+        }
     }
 
     pub(crate) const fn needs(mut self, needs: &'static [Capability]) -> Self {
         self.needs = needs;
+        self
+    }
+
+    /// Marks a case that lets the system fail beneath the backend: it gets a process of its own, with the means to do so.
+    pub(crate) const fn faults(mut self) -> Self {
+        self.faults = true;
         self
     }
 
@@ -87,6 +133,7 @@ pub fn category_title(letter: char) -> &'static str {
         'L' => "concurrency",
         'M' => "model",
         'O' => "durability",
+        'P' => "faults of the system",
         'Q' => "checkpoints",
         'S' => "compaction and verification",
         'T' => "statistics",
@@ -115,6 +162,6 @@ pub enum Profile {
     /// Every case, at most a minute a backend.
     #[default]
     Core,
-    /// As `core`, with 200 kills instead of 10 in the cases that kill a writing process.
+    /// As `core`, with 200 kills instead of 25 in the cases that kill a writing process, and eight times as many power cuts.
     Crash,
 }

@@ -2,15 +2,15 @@
 
 use crate::case::{Case, Profile};
 use crate::cases;
-use crate::job::{Outcome, take_over_if_child};
-use crate::report::{CaseReport, Report};
+use crate::document;
+use crate::job::take_over_if_child;
+use crate::progress::{Progress, print_line};
+use crate::report::{FORMATS, Report};
 use crate::run::Run;
 use crate::target::Target;
 use clap::{Args, Parser, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 use std::fs;
-use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use supervm_plugin_sdk::{Error, ErrorKind};
 
@@ -49,6 +49,24 @@ enum Action {
         #[arg(long)]
         case: Vec<String>,
     },
+    /// Write docs/conformance.md: the cases, and what came of runs.
+    Document(DocumentOptions),
+}
+
+#[derive(Debug, Args)]
+struct DocumentOptions {
+    /// JSON reports of whole runs, one for each backend.
+    #[arg(value_name = "REPORT")]
+    reports: Vec<PathBuf>,
+    /// Write to this file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Only tell whether this page is current, apart from its sections about backends; exit code 1 when it is not.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["reports", "output"])]
+    check: Option<PathBuf>,
+    /// Bring this page up to date with the cases and leave its sections about backends.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["reports", "output", "check"])]
+    refresh: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -96,6 +114,7 @@ pub fn main() -> ExitCode {
         Action::Run { options, seed } => run(&options, seed),
         Action::Replay { options, seed } => run(&options, Some(seed)),
         Action::List { case } => list(&case),
+        Action::Document(options) => write_page(&options),
     };
     done.unwrap_or_else(|message| {
         eprintln!("error: {message}");
@@ -106,15 +125,40 @@ pub fn main() -> ExitCode {
 fn list(prefixes: &[String]) -> Result<ExitCode, String> {
     for case in selected(prefixes)? {
         let clauses: Vec<_> = case.clauses.iter().map(u8::to_string).collect();
-        let clauses = if clauses.is_empty() { "-".to_owned() } else { clauses.join(",") };
-        print_line(format_args!("{:<44} {clauses:<18} {}", case.id, case.rule));
+        print_line(format_args!("{:<44} {:<18} {}", case.id, clauses.join(","), case.rule));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints a line to whoever still reads: `list | head` ends the reading early, which is no failure.
-fn print_line(line: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+fn write_page(options: &DocumentOptions) -> Result<ExitCode, String> {
+    let read = |path: &PathBuf| {
+        fs::read_to_string(path).map_err(|error| format!("read {}: {error}", path.display()))
+    };
+    if let Some(path) = &options.check {
+        if document::is_current(&read(path)?) {
+            return Ok(ExitCode::SUCCESS);
+        }
+        eprintln!(
+            "{} is not what the cases say; bring it up to date with `document --refresh`",
+            path.display()
+        );
+        return Ok(ExitCode::from(FAILED));
+    }
+    let write = |path: &PathBuf, page: &str| {
+        fs::write(path, page).map_err(|error| format!("write {}: {error}", path.display()))
+    };
+    if let Some(path) = &options.refresh {
+        let page = document::refreshed(&read(path)?).map_err(|error| error.to_string())?;
+        write(path, &page)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let reports = options.reports.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let page = document::page(&reports).map_err(|error| error.to_string())?;
+    match &options.output {
+        Some(path) => write(path, &page)?,
+        None => print!("{page}"),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn run(options: &RunOptions, seed: Option<u64>) -> Result<ExitCode, String> {
@@ -132,9 +176,9 @@ fn run(options: &RunOptions, seed: Option<u64>) -> Result<ExitCode, String> {
             run.seed
         ));
     }
-    let bar = progress_bar(cases.len(), options.json);
-    let executed = run.execute(&cases, |case| show_case(&bar, case, options.json));
-    bar.finish_and_clear();
+    let progress = Progress::new(cases.len(), options.json);
+    let executed = run.execute(&cases, |case| progress.show(case));
+    progress.finish();
     let report = match executed {
         Ok(report) => report,
         Err(error) if is_usage(&error) => return Err(error.to_string()),
@@ -144,7 +188,7 @@ fn run(options: &RunOptions, seed: Option<u64>) -> Result<ExitCode, String> {
         }
     };
     for path in &options.report {
-        write_report(&report, path)?;
+        report.write(path).map_err(|error| error.to_string())?;
     }
     show_report(&report, options.json);
     Ok(if report.certificate.passed { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
@@ -173,57 +217,12 @@ fn named(name: &str) -> Result<Target, String> {
     Ok(if library.is_file() { Target::file(library) } else { Target::linked(name) })
 }
 
-fn selected(prefixes: &[String]) -> Result<Vec<&'static Case>, String> {
-    let chosen = |case: &&Case| {
-        prefixes.is_empty() || prefixes.iter().any(|prefix| case.id.starts_with(prefix))
-    };
-    for prefix in prefixes {
-        if !cases::all().any(|case| case.id.starts_with(prefix)) {
-            return Err(format!(
-                "no case begins with \"{prefix}\"; `supervm-conformance list` prints every id"
-            ));
-        }
-    }
-    Ok(cases::all().filter(chosen).collect())
-}
-
 /// Did the caller name a plugin, an option or a value that does not exist?
 fn is_usage(error: &Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::ConfigInvalid | ErrorKind::NotFound | ErrorKind::InvalidArgument
     )
-}
-
-fn progress_bar(cases: usize, json: bool) -> ProgressBar {
-    if json || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {elapsed} {msg}");
-    let style = style.expect("the template is well formed");
-    ProgressBar::new(cases as u64).with_style(style)
-}
-
-fn show_case(bar: &ProgressBar, case: &CaseReport, json: bool) {
-    bar.inc(1);
-    bar.set_message(case.id);
-    // Under a bar only what is wrong is worth a line.
-    if json || (!bar.is_hidden() && !case.outcome.is_failure()) {
-        return;
-    }
-    let line = match &case.outcome {
-        Outcome::Passed => format!("passed   {} ({} ms)", case.id, case.duration_ms),
-        Outcome::Skipped(reason) => format!("skipped  {}: {reason}", case.id),
-        failure => format!(
-            "{:<8} {}: {}\n         rule (clause {:?}): {}",
-            failure.word(),
-            case.id,
-            failure.message(),
-            case.clauses,
-            case.rule
-        ),
-    };
-    bar.suspend(|| print_line(&line));
 }
 
 fn show_report(report: &Report, json: bool) {
@@ -242,19 +241,14 @@ fn show_report(report: &Report, json: bool) {
     }
 }
 
-fn write_report(report: &Report, path: &Path) -> Result<(), String> {
-    let text = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("xml") => report.to_junit(),
-        Some("md") => report.to_markdown(),
-        _ => report.to_json(),
-    };
-    fs::write(path, text).map_err(|error| format!("write report {}: {error}", path.display()))
+fn selected(prefixes: &[String]) -> Result<Vec<&'static Case>, String> {
+    cases::select(prefixes).map_err(|error| error.message().to_owned())
 }
 
 fn report_path(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("json" | "xml" | "md") => Ok(path),
-        _ => Err("a report ends in .json, .xml or .md".into()),
+        _ => Err(FORMATS.into()),
     }
 }

@@ -3,8 +3,10 @@
 //! A child is the running program itself with the job in an environment variable. It answers on its standard output, one
 //! line for each [`Answer`], marked so that what a plugin prints cannot be taken for one.
 
+use crate::agree::{self, NeighbourJob};
 use crate::case::{CaseResult, Finding, Profile};
 use crate::cases;
+use crate::fault::{self, preload};
 use crate::fixture::Fixture;
 use crate::kill::{self, OpenJob, WriterJob};
 use crate::target::{Loaded, Target};
@@ -12,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, exit};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 use supervm_plugin_sdk::{Capabilities, Error, OpenMode, PluginDescriptor, Result};
 
 const VARIABLE: &str = "SUPERVM_CONFORMANCE_JOB";
@@ -23,11 +27,19 @@ pub(crate) enum Job {
     /// Say what the backend is.
     Describe { target: Target },
     /// Run the cases whose ids come on standard input, one a line.
-    Cases { target: Target, seed: u64, profile: Profile },
+    Cases {
+        target: Target,
+        seed: u64,
+        profile: Profile,
+        /// With the means to let the system fail.
+        faults: bool,
+    },
     /// Write batches until killed.
     Write(WriterJob),
     /// Open a directory and say what came of it.
     Open(OpenJob),
+    /// Do the part of another backend.
+    Neighbour(NeighbourJob),
 }
 
 /// What a child says.
@@ -44,6 +56,8 @@ pub(crate) enum Answer {
     Opened {
         digest: String,
     },
+    /// What came of each step of a trace.
+    Played(Vec<String>),
 }
 
 /// What a backend says of itself.
@@ -116,6 +130,11 @@ impl Job {
     pub(crate) fn command(&self) -> io::Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
         command.env(VARIABLE, serde_json::to_string(self)?);
+        if let Self::Cases { faults: true, .. } = self
+            && let Some(value) = preload::value()?
+        {
+            command.env(preload::VARIABLE, value);
+        }
         Ok(command)
     }
 }
@@ -144,11 +163,16 @@ pub(crate) fn stage(text: impl Into<String>) {
 }
 
 fn work(job: Job) -> i32 {
+    if let Job::Cases { faults: true, .. } = job {
+        fault::isolate();
+    }
+    let lines = lines_while_the_parent_lives();
     let worked = match job {
         Job::Describe { target } => describe(&target),
-        Job::Cases { target, seed, profile } => run_cases(&target, seed, profile),
+        Job::Cases { target, seed, profile, .. } => run_cases(&target, seed, profile, &lines),
         Job::Write(job) => kill::write_until_killed(&job),
         Job::Open(job) => kill::open_and_report(&job),
+        Job::Neighbour(job) => agree::work(&job),
     };
     match worked {
         Ok(()) => 0,
@@ -170,10 +194,23 @@ fn describe(target: &Target) -> Result<()> {
     Ok(())
 }
 
-fn run_cases(target: &Target, seed: u64, profile: Profile) -> Result<()> {
+/// The lines that the parent writes. When it ends, in whatever way, the system ends this process's input, and that ends the
+/// process, whatever it is doing.
+fn lines_while_the_parent_lives() -> Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in io::stdin().lock().lines().map_while(io::Result::ok) {
+            // Only some jobs take lines.
+            let _ = sender.send(line);
+        }
+        fault::die();
+    });
+    lines
+}
+
+fn run_cases(target: &Target, seed: u64, profile: Profile, ids: &Receiver<String>) -> Result<()> {
     let loaded = target.load()?;
-    for line in io::stdin().lock().lines() {
-        let id = line.map_err(|error| Error::io("read case id", error))?;
+    for id in ids {
         let case = cases::all().find(|case| case.id == id);
         let outcome = match case {
             Some(case) => run_case(&loaded, case, seed, profile),
@@ -191,7 +228,7 @@ fn run_case(loaded: &Loaded, case: &crate::Case, seed: u64, profile: Profile) ->
         if let Some(capability) = lacking {
             return Err(Finding::Skipped(format!("the backend does not declare {capability}")));
         }
-        (case.run)(&mut fixture)
+        case.prove(&mut fixture)
     };
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(())) => Outcome::Passed,

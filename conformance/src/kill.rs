@@ -1,13 +1,14 @@
 //! Children that are killed while they write, and children that open a directory from another process.
 
 use crate::case::CaseResult;
-use crate::check::{equal, failed, holds};
+use crate::check::{equal, failed};
 use crate::fixture::{batch, storage_digest, storage_rows};
 use crate::job::{Answer, Job};
 use crate::random::Random;
 use crate::target::Target;
 use crate::worker::{Silence, Worker};
 use serde::{Deserialize, Serialize};
+use std::fmt::Display;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -21,8 +22,10 @@ use supervm_plugin_sdk::{
 const BATCH_KEYS: u8 = 8;
 /// Time that a child may take to open a directory.
 const OPEN_DEADLINE: Duration = Duration::from_secs(20);
-/// Bytes of a value beside its counter, so that batches are worth tearing.
-const PADDING_BYTES: usize = 200;
+/// Bytes of a value, so that batches are worth tearing.
+pub(crate) const VALUE_BYTES: usize = 208;
+/// Batches that the writing child writes before it takes a checkpoint.
+const BATCHES_BEFORE_CHECKPOINT: u64 = 5;
 
 /// How the writing child makes its batches durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +34,22 @@ pub(crate) enum Writes {
     Buffered,
     /// Buffered batches, every tenth followed by a flush.
     Flushed,
+    /// Every fourth batch synced, the others buffered.
+    Interleaved,
+}
+
+impl Writes {
+    pub(crate) fn durability(self, counter: u64) -> Durability {
+        match self {
+            Self::Synced => Durability::Synced,
+            Self::Interleaved if counter % 4 == 3 => Durability::Synced,
+            Self::Interleaved | Self::Buffered | Self::Flushed => Durability::Buffered,
+        }
+    }
+
+    pub(crate) fn flushes_after(self, counter: u64) -> bool {
+        self == Self::Flushed && counter.is_multiple_of(10)
+    }
 }
 
 /// Write batches into `dir` until killed, and append the counter of each that was acknowledged to `log`.
@@ -41,6 +60,8 @@ pub(crate) struct WriterJob {
     pub(crate) log: PathBuf,
     pub(crate) first: u64,
     pub(crate) writes: Writes,
+    /// Where a checkpoint is taken after a few batches.
+    pub(crate) checkpoint: Option<PathBuf>,
 }
 
 /// Open `dir` and say what came of it.
@@ -66,12 +87,14 @@ pub(crate) fn write_until_killed(job: &WriterJob) -> Result<()> {
     let storage = loaded.open(&job.dir, OpenMode::Create)?;
     Answer::Stage("writing".into()).say();
     for counter in job.first.. {
-        let durability = match job.writes {
-            Writes::Synced => Durability::Synced,
-            Writes::Buffered | Writes::Flushed => Durability::Buffered,
-        };
-        storage.write(&counted(counter), durability)?;
-        if job.writes == Writes::Flushed && counter % 10 == 0 {
+        if let Some(target) = &job.checkpoint
+            && counter == job.first + BATCHES_BEFORE_CHECKPOINT
+        {
+            Answer::Stage("checkpointing".into()).say();
+            storage.checkpoint(target)?;
+        }
+        storage.write(&counted(counter, VALUE_BYTES), job.writes.durability(counter))?;
+        if job.writes.flushes_after(counter) {
             storage.flush(Durability::Synced)?;
         }
         log.write_all(&counter.to_le_bytes()).map_err(io)?;
@@ -103,18 +126,25 @@ pub(crate) fn open_elsewhere(job: OpenJob) -> CaseResult<Opening> {
 /// When a child is killed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Moment {
-    WhileOpening(Duration),
-    WhileWriting(Duration),
+    Opening(Duration),
+    Writing(Duration),
+    Checkpointing(Duration),
 }
 
 impl Moment {
-    /// One kill in ten falls into the opening.
-    pub(crate) fn random(random: &mut Random) -> Self {
-        if random.below(10) == 0 {
-            Self::WhileOpening(Duration::from_micros(random.below(3_000) as u64))
-        } else {
-            Self::WhileWriting(Duration::from_micros(500 + random.below(60_000) as u64))
+    /// One kill in ten falls into the opening, and one into a checkpoint where there are some.
+    pub(crate) fn random(random: &mut Random, has_checkpoints: bool) -> Self {
+        let up_to =
+            |random: &mut Random, micros| Duration::from_micros(random.below(micros) as u64);
+        match random.below(10) {
+            0 => Self::Opening(up_to(random, 3_000)),
+            1 if has_checkpoints => Self::checkpointing(random),
+            _ => Self::Writing(Duration::from_micros(500) + up_to(random, 60_000)),
         }
+    }
+
+    pub(crate) fn checkpointing(random: &mut Random) -> Self {
+        Self::Checkpointing(Duration::from_micros(random.below(10_000) as u64))
     }
 }
 
@@ -125,9 +155,14 @@ pub(crate) fn kill_writer(job: WriterJob, moment: Moment) -> CaseResult<u64> {
     let mut worker = Worker::start(&job)?;
     await_stage(&mut worker, "opening")?;
     match moment {
-        Moment::WhileOpening(delay) => sleep(delay),
-        Moment::WhileWriting(delay) => {
+        Moment::Opening(delay) => sleep(delay),
+        Moment::Writing(delay) => {
             await_stage(&mut worker, "writing")?;
+            sleep(delay);
+        }
+        Moment::Checkpointing(delay) => {
+            await_stage(&mut worker, "writing")?;
+            await_stage(&mut worker, "checkpointing")?;
             sleep(delay);
         }
     }
@@ -135,42 +170,59 @@ pub(crate) fn kill_writer(job: WriterJob, moment: Moment) -> CaseResult<u64> {
     acknowledged(&log)
 }
 
-/// What `storage` has to contain after a kill: every acknowledged batch, whole batches only, and no hole.
+/// Batches that are in a checkpoint of a writer that began at `first`, at least.
+pub(crate) fn batches_in_checkpoint(first: u64) -> u64 {
+    first + BATCHES_BEFORE_CHECKPOINT
+}
+
+/// What `storage` has to contain `when` something ended its writer: every acknowledged batch, whole batches only, and no hole.
 ///
 /// Returns the number of batches that are there.
-pub(crate) fn check_survivors(storage: &dyn StorageBackend, acknowledged: u64) -> CaseResult<u64> {
+pub(crate) fn check_survivors(
+    storage: &dyn StorageBackend,
+    acknowledged: u64,
+    value_bytes: usize,
+    when: impl Display,
+) -> CaseResult<u64> {
     let rows = storage_rows(storage)?;
     let (heads, batches): (Vec<_>, Vec<_>) =
         rows.into_iter().partition(|(key, _)| key.starts_with(b"head/"));
-    let whole = batches.len() / usize::from(BATCH_KEYS);
+    let keys = usize::from(BATCH_KEYS);
+    let whole = (batches.len() / keys) as u64;
     for (index, (key, value)) in batches.iter().enumerate() {
-        let counter = (index / usize::from(BATCH_KEYS)) as u64;
-        let slot = (index % usize::from(BATCH_KEYS)) as u8;
-        let expected = (log_key(counter, slot), padded(counter));
+        let counter = (index / keys) as u64;
+        let slot = (index % keys) as u8;
+        let expected = (log_key(counter, slot), padded(counter, value_bytes));
         if (key, value) != (&expected.0, &expected.1) {
             let found = (key.clone(), value.clone());
-            let what =
-                format!("after the kill, slot {slot} of batch {counter} (a hole or a torn batch)");
+            let what = format!("{when}, slot {slot} of batch {counter} (a hole or a torn batch)");
             equal(what, &found, &expected)?;
         }
     }
-    equal("entries of a batch that is not whole", &(batches.len() % usize::from(BATCH_KEYS)), &0)?;
-    let claim = format!("the {acknowledged} acknowledged batches are among the {whole} found");
-    holds(claim, whole as u64 >= acknowledged)?;
-    let expected = if whole == 0 { 0 } else { usize::from(BATCH_KEYS) };
-    equal("keys that every batch overwrites", &heads.len(), &expected)?;
-    for (key, value) in &heads {
-        let what = format!("overwritten key {}", key.escape_ascii());
-        equal(what, value, &padded(whole as u64 - 1))?;
+    let torn = format!("{when}, entries of batch {whole}, which is torn");
+    equal(torn, &(batches.len() % keys), &0)?;
+    if whole < acknowledged {
+        return failed(format!(
+            "{when}, {whole} batches are there, but {acknowledged} have to be: acknowledged ones are lost"
+        ));
     }
-    Ok(whole as u64)
+    let expected = if whole == 0 { 0 } else { keys };
+    equal(format!("{when}, keys that every batch overwrites"), &heads.len(), &expected)?;
+    for (key, value) in &heads {
+        let what = format!("{when}, key {}, which every batch overwrites", key.escape_ascii());
+        equal(what, value, &padded(whole - 1, value_bytes))?;
+    }
+    Ok(whole)
 }
 
-fn counted(counter: u64) -> WriteBatch {
+/// The batch of this number: eight keys of its own and eight that every batch overwrites, all with values of `value_bytes` that
+/// begin with the number.
+pub(crate) fn counted(counter: u64, value_bytes: usize) -> WriteBatch {
+    let value = padded(counter, value_bytes);
     batch(|batch| {
         for slot in 0..BATCH_KEYS {
-            batch.put(&log_key(counter, slot), &padded(counter));
-            batch.put(format!("head/{slot}").as_bytes(), &padded(counter));
+            batch.put(&log_key(counter, slot), &value);
+            batch.put(format!("head/{slot}").as_bytes(), &value);
         }
     })
 }
@@ -179,9 +231,9 @@ fn log_key(counter: u64, slot: u8) -> Vec<u8> {
     format!("batch/{counter:012}/{slot}").into_bytes()
 }
 
-fn padded(counter: u64) -> Vec<u8> {
+fn padded(counter: u64, value_bytes: usize) -> Vec<u8> {
     let mut value = counter.to_le_bytes().to_vec();
-    value.resize(value.len() + PADDING_BYTES, counter as u8);
+    value.extend(Random::new(counter, "value").bytes(value_bytes.saturating_sub(value.len())));
     value
 }
 

@@ -124,10 +124,11 @@ impl Pool {
     pub(crate) fn run(&self, case: &'static Case) -> CaseReport {
         let started = Instant::now();
         let allowed = self.run.deadline_seconds.unwrap_or(case.deadline_seconds);
-        let outcome = match self.take() {
+        let taken = if case.faults { Worker::start(&self.job(true)) } else { self.take() };
+        let outcome = match taken {
             Ok(mut worker) => {
                 let outcome = worker.run(case.id, Duration::from_secs(allowed));
-                if worker.is_usable() {
+                if worker.is_usable() && !case.faults {
                     self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
                 }
                 outcome
@@ -139,8 +140,11 @@ impl Pool {
 
     fn take(&self) -> io::Result<Worker> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.map_or_else(|| Worker::start(&self.job(false)), Ok)
+    }
+
+    fn job(&self, faults: bool) -> Job {
         let Run { target, seed, profile, .. } = &self.run;
-        let job = || Job::Cases { target: target.clone(), seed: *seed, profile: *profile };
-        idle.map_or_else(|| Worker::start(&job()), Ok)
+        Job::Cases { target: target.clone(), seed: *seed, profile: *profile, faults }
     }
 }

@@ -45,6 +45,11 @@ impl Target {
         }
     }
 
+    /// Is it another backend than `target`, whatever the options?
+    pub(crate) fn is_other_than(&self, target: &Self) -> bool {
+        self.source != target.source
+    }
+
     /// The sha256 of the library, in hex; `None` for a linked-in backend.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
-//! Batches: operations in order, all or none.
+//! Batches: random and large ones, refusals, and the batch as the caller's own object.
 
 use crate::case::{Case, CaseResult};
 use crate::check::{equal, holds, refused, same_rows};
 use crate::fixture::{Fixture, batch, mirrored_rows, numbered};
+use crate::job::stage;
 use crate::oracle::Oracle;
 use supervm_plugin_sdk::{
     Capability, Direction, Durability, ErrorKind, KeyRange, Limits, WriteBatch,
@@ -11,74 +12,6 @@ use supervm_plugin_sdk::{
 const RANGE: &[Capability] = &[Capability::DeleteRange];
 
 pub(super) const CASES: &[Case] = &[
-    Case::new(
-        'I',
-        "batch.order.later_put_wins",
-        &[6],
-        "Of two puts of a key in a batch the later wins.",
-        later_put,
-    ),
-    Case::new(
-        'I',
-        "batch.order.put_then_delete",
-        &[6],
-        "A key that a batch puts and then deletes is absent.",
-        put_then_delete,
-    ),
-    Case::new(
-        'I',
-        "batch.order.delete_then_put",
-        &[6],
-        "A key that a batch deletes and then puts is present.",
-        delete_then_put,
-    ),
-    Case::new(
-        'I',
-        "batch.order.put_delete_put",
-        &[6],
-        "Only the last of many operations on a key counts.",
-        put_delete_put,
-    ),
-    Case::new(
-        'I',
-        "batch.order.range_sees_puts_before_it",
-        &[6],
-        "A delete_range removes what the same batch put before it.",
-        range_sees_puts,
-    )
-    .needs(RANGE),
-    Case::new(
-        'I',
-        "batch.order.range_spares_puts_after_it",
-        &[6],
-        "A delete_range spares what the same batch puts after it.",
-        range_spares_later,
-    )
-    .needs(RANGE),
-    Case::new(
-        'I',
-        "batch.order.range_between_puts",
-        &[6],
-        "A delete_range between two puts of a key leaves the second.",
-        range_between,
-    )
-    .needs(RANGE),
-    Case::new(
-        'I',
-        "batch.order.unbounded_range_sees_puts",
-        &[6, 8],
-        "An unbounded delete_range removes what the same batch put, 0xff keys included.",
-        unbounded_sees,
-    )
-    .needs(RANGE),
-    Case::new(
-        'I',
-        "batch.order.two_ranges_and_puts",
-        &[6, 8],
-        "Overlapping ranges and puts apply one after the other.",
-        two_ranges,
-    )
-    .needs(RANGE),
     Case::new(
         'I',
         "batch.order.random_operations",
@@ -101,13 +34,6 @@ pub(super) const CASES: &[Case] = &[
         &[7],
         "An empty batch succeeds, buffered and synced, and changes nothing.",
         empty,
-    ),
-    Case::new(
-        'I',
-        "batch.first_and_last_operation",
-        &[7],
-        "The first and the last operation of a batch are applied.",
-        first_and_last,
     ),
     Case::new(
         'I',
@@ -156,13 +82,6 @@ pub(super) const CASES: &[Case] = &[
     ),
     Case::new(
         'I',
-        "batch.refused.applies_nothing",
-        &[7, 16],
-        "A batch that is refused for its last operation applies none.",
-        refused_applies_nothing,
-    ),
-    Case::new(
-        'I',
         "batch.refused.storage_stays_usable",
         &[7, 16],
         "After a refused batch the storage reads and writes on.",
@@ -176,114 +95,11 @@ pub(super) const CASES: &[Case] = &[
         large_is_no_success,
     )
     .deadline(60),
-    Case::new(
-        'I',
-        "batch.synced",
-        &[14, 15],
-        "A synced batch is visible when the call returns.",
-        synced,
-    )
-    .needs(&[Capability::SyncedWrites]),
 ];
-
-fn all_range(batch: &mut WriteBatch) {
-    batch.delete_range(KeyRange::new(b"a", Some(b"z")));
-}
 
 fn expect(f: &Fixture, rows: &[(&[u8], &[u8])]) -> CaseResult {
     let expected: Vec<_> = rows.iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
     same_rows("the storage", &f.all_rows()?, &expected)
-}
-
-fn later_put(f: &mut Fixture) -> CaseResult {
-    f.write(|batch| {
-        batch.put(b"k", b"1");
-        batch.put(b"k", b"2");
-    })?;
-    expect(f, &[(b"k", b"2")])
-}
-
-fn put_then_delete(f: &mut Fixture) -> CaseResult {
-    f.put(b"old", b"")?;
-    f.write(|batch| {
-        batch.put(b"k", b"1");
-        batch.put(b"old", b"1");
-        batch.delete(b"k");
-        batch.delete(b"old");
-    })?;
-    expect(f, &[])
-}
-
-fn delete_then_put(f: &mut Fixture) -> CaseResult {
-    f.put(b"old", b"1")?;
-    f.write(|batch| {
-        for key in [b"new", b"old"] {
-            batch.delete(key);
-            batch.put(key, b"2");
-        }
-    })?;
-    expect(f, &[(b"new", b"2"), (b"old", b"2")])
-}
-
-fn put_delete_put(f: &mut Fixture) -> CaseResult {
-    f.write(|batch| {
-        for round in 0..50u8 {
-            batch.put(b"k", &[round]);
-            batch.delete(b"k");
-        }
-        batch.put(b"k", b"last");
-    })?;
-    expect(f, &[(b"k", b"last")])
-}
-
-fn range_sees_puts(f: &mut Fixture) -> CaseResult {
-    f.put(b"b", b"old")?;
-    f.write(|batch| {
-        batch.put(b"c", b"1");
-        all_range(batch);
-    })?;
-    expect(f, &[])
-}
-
-fn range_spares_later(f: &mut Fixture) -> CaseResult {
-    f.put_all([&b"b"[..], b"c"])?;
-    f.write(|batch| {
-        all_range(batch);
-        batch.put(b"c", b"new");
-    })?;
-    expect(f, &[(b"c", b"new")])
-}
-
-fn range_between(f: &mut Fixture) -> CaseResult {
-    f.write(|batch| {
-        batch.put(b"k", b"1");
-        batch.put(b"l", b"1");
-        all_range(batch);
-        batch.put(b"k", b"2");
-    })?;
-    expect(f, &[(b"k", b"2")])
-}
-
-fn unbounded_sees(f: &mut Fixture) -> CaseResult {
-    f.put(b"a", b"kept")?;
-    f.write(|batch| {
-        batch.put(&[0xff; 40], b"1");
-        batch.put(b"b", b"1");
-        batch.delete_range(KeyRange::new(b"b", None));
-    })?;
-    expect(f, &[(b"a", b"kept")])
-}
-
-fn two_ranges(f: &mut Fixture) -> CaseResult {
-    f.put_all([&b"a"[..], b"b", b"c", b"d", b"e"])?;
-    f.write(|batch| {
-        batch.delete_range(KeyRange::new(b"a", Some(b"c")));
-        batch.put(b"b", b"again");
-        batch.delete_range(KeyRange::new(b"c", Some(b"e")));
-        batch.put(b"d", b"again");
-        batch.delete_range(KeyRange::new(b"d", Some(b"d")));
-    })?;
-    expect(f, &[(b"b", b"again"), (b"d", b"again"), (b"e", b"e")])
 }
 
 /// A batch of up to `most` random operations on few keys.
@@ -343,23 +159,11 @@ fn empty(f: &mut Fixture) -> CaseResult {
     expect(f, &[(b"k", b"1")])
 }
 
-fn first_and_last(f: &mut Fixture) -> CaseResult {
-    f.put(b"deleted first", b"")?;
-    f.write(|batch| {
-        batch.delete(b"deleted first");
-        batch.put(b"put last", b"1");
-    })?;
-    expect(f, &[(b"put last", b"1")])?;
-    f.write(|batch| {
-        batch.put(b"put first", b"1");
-        batch.delete(b"put last");
-    })?;
-    expect(f, &[(b"put first", b"1")])
-}
-
 fn whole_batch(f: &Fixture, count: usize) -> CaseResult {
     let keys = numbered(count);
+    stage(format!("writing a batch of {count} operations"));
     f.write(|batch| keys.iter().for_each(|key| batch.put(key, key)))?;
+    stage("scanning");
     same_rows("a scan", &f.all_rows()?, &mirrored_rows(keys.iter().map(Vec::as_slice)))
 }
 
@@ -432,12 +236,6 @@ fn write_bad_batch(f: &Fixture) -> CaseResult {
         .map(drop)
 }
 
-fn refused_applies_nothing(f: &mut Fixture) -> CaseResult {
-    f.put_all([&b"kept"[..], b"kept too"])?;
-    write_bad_batch(f)?;
-    expect(f, &[(b"kept", b"kept"), (b"kept too", b"kept too")])
-}
-
 fn refused_stays_usable(f: &mut Fixture) -> CaseResult {
     for round in 0..20u8 {
         write_bad_batch(f)?;
@@ -456,13 +254,4 @@ fn large_is_no_success(f: &mut Fixture) -> CaseResult {
     let outcome = f.storage().write(&large, Durability::Buffered);
     refused("the batch", outcome, ErrorKind::BatchTooLarge)?;
     holds("none of it is there", f.get(&0u64.to_be_bytes())?.is_none())
-}
-
-fn synced(f: &mut Fixture) -> CaseResult {
-    for round in 0..10u8 {
-        f.storage().write(&batch(|batch| batch.put(b"k", &[round])), Durability::Synced)?;
-        equal("the value", &f.get(b"k")?, &Some(vec![round]))?;
-    }
-    f.storage().flush(Durability::Synced)?;
-    equal("the value after a flush", &f.get(b"k")?, &Some(vec![9]))
 }

@@ -1,20 +1,13 @@
 //! What a cursor shows: the moment it was made, whatever is written later.
 
-use super::cursor::{SOME, fill, forward, page_rows};
+use super::cursor::{fill, forward, page_rows};
 use crate::case::{Case, CaseResult};
 use crate::check::{equal, same_rows};
-use crate::fixture::{Fixture, drain, first, mirrored_rows};
+use crate::fixture::{Fixture, drain, first};
 use crate::job::stage;
 use supervm_plugin_sdk::{Page, PageEnd};
 
 pub(super) const CASES: &[Case] = &[
-    Case::new(
-        'H',
-        "cursor.view.later_puts_are_invisible",
-        &[10],
-        "A cursor does not show keys that were put after it was made.",
-        later_puts,
-    ),
     Case::new(
         'H',
         "cursor.view.later_overwrites_are_invisible",
@@ -45,26 +38,12 @@ pub(super) const CASES: &[Case] = &[
     ),
     Case::new(
         'H',
-        "cursor.view.seek_keeps_the_moment",
-        &[10],
-        "A seek stays in the cursor's moment.",
-        seek_keeps_moment,
-    ),
-    Case::new(
-        'H',
         "cursor.view.made_after_a_write_sees_it",
         &[14],
         "A cursor that is made after a write shows it.",
         made_after,
     ),
 ];
-
-fn later_puts(f: &mut Fixture) -> CaseResult {
-    f.put_all(SOME)?;
-    let mut cursor = forward(f)?;
-    f.put_all([&b"a"[..], b"c", b"z"])?;
-    same_rows("the cursor", &drain(&mut *cursor)?, &mirrored_rows(SOME))
-}
 
 fn later_overwrites(f: &mut Fixture) -> CaseResult {
     let rows = fill(f)?;
@@ -107,15 +86,6 @@ fn deletes_ahead(f: &mut Fixture) -> CaseResult {
     f.write(|batch| rows[found.len()..].iter().for_each(|(key, _)| batch.delete(key)))?;
     found.extend(drain(&mut *cursor)?);
     same_rows("what was read", &found, &rows)
-}
-
-fn seek_keeps_moment(f: &mut Fixture) -> CaseResult {
-    f.put_all(SOME)?;
-    let mut cursor = forward(f)?;
-    f.put(b"c", b"later")?;
-    f.delete(b"d")?;
-    cursor.seek(b"c")?;
-    same_rows("what follows the seek", &drain(&mut *cursor)?, &mirrored_rows(SOME[1..].to_vec()))
 }
 
 fn made_after(f: &mut Fixture) -> CaseResult {

@@ -4,11 +4,16 @@ use crate::case::{Case, CaseResult, Profile};
 use crate::check::{equal, holds, same_rows};
 use crate::fixture::{Fixture, batch, get, mirrored_rows, numbered};
 use crate::job::stage;
-use crate::kill::{Moment, WriterJob, Writes, check_survivors, kill_writer};
+use crate::kill::{
+    Moment, VALUE_BYTES, WriterJob, Writes, batches_in_checkpoint, check_survivors, kill_writer,
+};
+use std::path::Path;
 use std::time::Duration;
-use supervm_plugin_sdk::{Capability, Durability, OpenMode};
+use supervm_plugin_sdk::{Capability, Durability, OpenMode, StorageBackend};
 
 const DURABLE: &[Capability] = &[Capability::SyncedWrites];
+/// Batches in a directory after which the next cycle begins a new one, so that reading it all stays quick.
+const BATCHES_MAX: u64 = 2_000;
 
 pub(super) const CASES: &[Case] = &[
     Case::new('O', "durability.synced_survives_a_drop", &[15], "A synced batch is there after the handle was dropped without close.", synced_drop).needs(DURABLE),
@@ -23,6 +28,8 @@ pub(super) const CASES: &[Case] = &[
     Case::new('O', "durability.kill.synced", &[7, 15], "After SIGKILL every acknowledged synced batch is there, whole, without holes.", kill_synced).needs(DURABLE).deadline(600),
     Case::new('O', "durability.kill.buffered", &[7, 15], "After SIGKILL every acknowledged buffered batch is there, whole, without holes.", kill_buffered).needs(DURABLE).deadline(600),
     Case::new('O', "durability.kill.flushed", &[7, 15], "After SIGKILL between flushes every acknowledged batch is there, whole, without holes.", kill_flushed).needs(DURABLE).deadline(600),
+    Case::new('O', "durability.kill.interleaved", &[7, 15], "After SIGKILL between synced and buffered batches every acknowledged one is there, whole, without holes.", kill_interleaved).needs(DURABLE).deadline(600),
+    Case::new('O', "durability.kill.during_checkpoint", &[7, 15, 22], "After SIGKILL during a checkpoint the storage has every acknowledged batch, and the checkpoint is complete or absent and can be taken again.", kill_during_checkpoint).needs(&[Capability::SyncedWrites, Capability::Checkpoint]).deadline(600),
     Case::new('O', "durability.kill.while_opening", &[15], "A process that is killed while it opens a storage hinders no later opening and loses nothing.", kill_opening).needs(DURABLE).deadline(120),
     Case::new('O', "durability.kill.leaves_no_lock", &[15, 18], "A killed process leaves no lock behind.", kill_leaves_no_lock).needs(DURABLE),
 ];
@@ -107,55 +114,117 @@ fn refused_leaves_nothing(f: &mut Fixture) -> CaseResult {
     same_rows("after reopening", &f.all_rows()?, &mirrored_rows([&b"a"[..]]))
 }
 
-/// Kills a writer in `dir` at the moments and checks the survivors after each.
+/// Kills a writer at each of the moments and checks the survivors after each.
 fn kill_cycles(f: &mut Fixture, writes: Writes, moments: &[Moment]) -> CaseResult {
-    let (dir, log) = (f.other_dir(), f.other_dir());
-    let mut first = 0;
+    let (mut dir, mut log, mut first) = (f.other_dir(), f.other_dir(), 0);
     for (cycle, moment) in moments.iter().enumerate() {
-        stage(format!("cycle {cycle} of {writes:?} writes, killed {moment:?}"));
-        let target = f.loaded().target.clone();
-        let job = WriterJob { target, dir: dir.clone(), log: log.clone(), first, writes };
+        let when = format!("after SIGKILL in cycle {cycle} ({writes:?} writes, {moment:?})");
+        stage(format!("waiting for what is there {when}"));
+        if first > BATCHES_MAX {
+            std::fs::remove_dir_all(&dir)?;
+            (dir, log, first) = (f.other_dir(), f.other_dir(), 0);
+        }
+        let checkpoint = matches!(moment, Moment::Checkpointing(_)).then(|| f.other_dir());
+        let job = WriterJob {
+            target: f.loaded().target.clone(),
+            dir: dir.clone(),
+            log: log.clone(),
+            first,
+            writes,
+            checkpoint: checkpoint.clone(),
+        };
         let acknowledged = kill_writer(job, *moment)?;
         let storage = f.open_at(&dir, OpenMode::Create)?;
+        let in_checkpoint = batches_in_checkpoint(first);
         // What an earlier cycle found was durable then, acknowledged or not.
-        first = check_survivors(&*storage, acknowledged.max(first))?;
+        first = check_survivors(&*storage, acknowledged.max(first), VALUE_BYTES, &when)?;
+        if let Some(target) = checkpoint {
+            check_checkpoint(f, &*storage, &target, in_checkpoint, &when)?;
+        }
     }
     Ok(())
 }
 
-fn random_moments(f: &Fixture) -> Vec<Moment> {
-    let cycles = match f.profile() {
-        Profile::Core => 10,
-        Profile::Crash => 200,
+/// Checks that what is at `target` is a checkpoint with `least` batches, or nothing, and that one can be taken then.
+fn check_checkpoint(
+    f: &Fixture,
+    storage: &dyn StorageBackend,
+    target: &Path,
+    least: u64,
+    when: &str,
+) -> CaseResult {
+    let check = |least| {
+        let copy = f.open_at(target, OpenMode::MustExist)?;
+        let when = format!("in the checkpoint that was there {when}");
+        check_survivors(&*copy, least, VALUE_BYTES, when)
     };
-    let mut random = f.random();
-    (0..cycles).map(|_| Moment::random(&mut random)).collect()
+    if target.exists() {
+        check(least)?;
+        std::fs::remove_dir_all(target)?;
+    }
+    storage.checkpoint(target)?;
+    check(least)?;
+    holds(format!("{when}, no partial copy is left beside the next checkpoint"), {
+        let mut partial = std::ffi::OsString::from(".");
+        partial.push(target.file_name().unwrap_or_default());
+        partial.push(".partial");
+        !target.with_file_name(partial).exists()
+    })?;
+    Ok(std::fs::remove_dir_all(target)?)
+}
+
+fn cycles(f: &Fixture) -> u32 {
+    match f.profile() {
+        Profile::Core => 25,
+        Profile::Crash => 200,
+    }
+}
+
+fn kill_at_random(f: &mut Fixture, writes: Writes) -> CaseResult {
+    let (mut random, has_checkpoints) = (f.random(), f.has(Capability::Checkpoint));
+    let moments: Vec<_> =
+        (0..cycles(f)).map(|_| Moment::random(&mut random, has_checkpoints)).collect();
+    kill_cycles(f, writes, &moments)
 }
 
 fn kill_synced(f: &mut Fixture) -> CaseResult {
-    kill_cycles(f, Writes::Synced, &random_moments(f))
+    kill_at_random(f, Writes::Synced)
 }
 
 fn kill_buffered(f: &mut Fixture) -> CaseResult {
-    kill_cycles(f, Writes::Buffered, &random_moments(f))
+    kill_at_random(f, Writes::Buffered)
 }
 
 fn kill_flushed(f: &mut Fixture) -> CaseResult {
-    kill_cycles(f, Writes::Flushed, &random_moments(f))
+    kill_at_random(f, Writes::Flushed)
+}
+
+fn kill_interleaved(f: &mut Fixture) -> CaseResult {
+    kill_at_random(f, Writes::Interleaved)
+}
+
+fn kill_during_checkpoint(f: &mut Fixture) -> CaseResult {
+    let mut random = f.random();
+    // Something to copy first.
+    let mut moments = vec![Moment::Writing(Duration::from_millis(100))];
+    let during = (0..cycles(f)).map(|_| Moment::checkpointing(&mut random));
+    moments.extend(during);
+    kill_cycles(f, Writes::Interleaved, &moments)
 }
 
 fn kill_opening(f: &mut Fixture) -> CaseResult {
-    let mut moments = vec![Moment::WhileWriting(Duration::from_millis(20))];
+    let mut moments = vec![Moment::Writing(Duration::from_millis(20))];
     let delays = (0..15).map(|step| Duration::from_micros(step * 150));
-    moments.extend(delays.map(Moment::WhileOpening));
+    moments.extend(delays.map(Moment::Opening));
     kill_cycles(f, Writes::Synced, &moments)
 }
 
 fn kill_leaves_no_lock(f: &mut Fixture) -> CaseResult {
     let (dir, log) = (f.other_dir(), f.other_dir());
     let target = f.loaded().target.clone();
-    let job = WriterJob { target, dir: dir.clone(), log, first: 0, writes: Writes::Buffered };
-    kill_writer(job, Moment::WhileWriting(Duration::from_millis(5)))?;
+    let (dir_of_writer, writes) = (dir.clone(), Writes::Buffered);
+    let job = WriterJob { target, dir: dir_of_writer, log, first: 0, writes, checkpoint: None };
+    kill_writer(job, Moment::Writing(Duration::from_millis(5)))?;
     let storage = f.open_at(&dir, OpenMode::MustExist)?;
     storage.write(&batch(|batch| batch.put(b"after", b"the kill")), Durability::Synced)?;
     equal(

@@ -1,62 +1,14 @@
-//! Snapshots: a repeatable read of the moment they were taken.
+//! Snapshots: many at once, under many threads, under much writing.
 
 use crate::case::{Case, CaseResult};
 use crate::check::{equal, holds, refused, same_rows, skipped};
 use crate::fixture::{Fixture, drain, mirrored_rows, numbered, snapshot_get, snapshot_rows};
 use std::thread;
-use supervm_plugin_sdk::{ByteBuf, Capability, Direction, ErrorKind, KeyRange, SNAPSHOTS_MAX};
+use supervm_plugin_sdk::{Capability, Direction, ErrorKind, KeyRange, SNAPSHOTS_MAX};
 
 const NEEDS: &[Capability] = &[Capability::Snapshot];
 
 pub(super) const CASES: &[Case] = &[
-    Case::new(
-        'K',
-        "snapshot.same_as_the_storage",
-        &[10, 14],
-        "A new snapshot has what the storage has.",
-        same_as_storage,
-    )
-    .needs(NEEDS),
-    Case::new(
-        'K',
-        "snapshot.of_an_empty_storage",
-        &[10],
-        "A snapshot of an empty storage stays empty.",
-        of_empty,
-    )
-    .needs(NEEDS),
-    Case::new(
-        'K',
-        "snapshot.later_puts_are_invisible",
-        &[10],
-        "A snapshot does not show keys that were put later.",
-        later_puts,
-    )
-    .needs(NEEDS),
-    Case::new(
-        'K',
-        "snapshot.later_overwrites_are_invisible",
-        &[10],
-        "A snapshot shows the values of its moment.",
-        later_overwrites,
-    )
-    .needs(NEEDS),
-    Case::new(
-        'K',
-        "snapshot.later_deletes_are_invisible",
-        &[10],
-        "A snapshot shows keys that were deleted later.",
-        later_deletes,
-    )
-    .needs(NEEDS),
-    Case::new(
-        'K',
-        "snapshot.two_moments",
-        &[10],
-        "Two snapshots each show their own moment.",
-        two_moments,
-    )
-    .needs(NEEDS),
     Case::new(
         'K',
         "snapshot.two_hundred_moments",
@@ -75,26 +27,10 @@ pub(super) const CASES: &[Case] = &[
     .needs(NEEDS),
     Case::new(
         'K',
-        "snapshot.cursor_in_reverse",
-        &[10],
-        "A reverse cursor of a snapshot shows the snapshot's moment.",
-        cursor_reverse,
-    )
-    .needs(&[Capability::Snapshot, Capability::ReverseCursor]),
-    Case::new(
-        'K',
         "snapshot.cursor_outlives_it",
         &[10, 12],
         "A cursor of a snapshot goes on when the snapshot is dropped.",
         cursor_outlives,
-    )
-    .needs(NEEDS),
-    Case::new(
-        'K',
-        "snapshot.cursors_made_later",
-        &[10],
-        "A cursor that is made late shows the snapshot's moment.",
-        cursor_late,
     )
     .needs(NEEDS),
     Case::new(
@@ -125,14 +61,6 @@ pub(super) const CASES: &[Case] = &[
     .deadline(60),
     Case::new(
         'K',
-        "snapshot.limits_apply",
-        &[4],
-        "A snapshot refuses the empty key.",
-        limits_apply,
-    )
-    .needs(NEEDS),
-    Case::new(
-        'K',
         "snapshot.untouched_by_compaction",
         &[10],
         "Compaction does not change what a snapshot shows.",
@@ -142,56 +70,6 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 const SOME: [&[u8]; 3] = [b"a", b"b", b"c"];
-
-fn same_as_storage(f: &mut Fixture) -> CaseResult {
-    f.put_all(SOME)?;
-    let snapshot = f.snapshot()?;
-    same_rows("the snapshot", &snapshot_rows(&*snapshot)?, &f.all_rows()?)?;
-    equal("a key", &snapshot_get(&*snapshot, b"b")?, &Some(b"b".to_vec()))?;
-    equal("a missing key", &snapshot_get(&*snapshot, b"bb")?, &None)
-}
-
-fn of_empty(f: &mut Fixture) -> CaseResult {
-    let snapshot = f.snapshot()?;
-    f.put_all(SOME)?;
-    equal("entries", &snapshot_rows(&*snapshot)?.len(), &0)?;
-    equal("a key", &snapshot_get(&*snapshot, b"a")?, &None)
-}
-
-fn unchanged_by(f: &Fixture, change: impl FnOnce() -> CaseResult) -> CaseResult {
-    f.put_all(SOME)?;
-    let snapshot = f.snapshot()?;
-    change()?;
-    for key in [&b"a"[..], b"b", b"c", b"new"] {
-        let expected = SOME.contains(&key).then(|| key.to_vec());
-        equal(key.escape_ascii(), &snapshot_get(&*snapshot, key)?, &expected)?;
-    }
-    same_rows("the snapshot", &snapshot_rows(&*snapshot)?, &mirrored_rows(SOME))
-}
-
-fn later_puts(f: &mut Fixture) -> CaseResult {
-    unchanged_by(f, || f.put(b"new", b"new"))
-}
-
-fn later_overwrites(f: &mut Fixture) -> CaseResult {
-    unchanged_by(f, || f.write(|batch| SOME.iter().for_each(|key| batch.put(key, b"later"))))
-}
-
-fn later_deletes(f: &mut Fixture) -> CaseResult {
-    unchanged_by(f, || f.write(|batch| SOME.iter().for_each(|key| batch.delete(key))))
-}
-
-fn two_moments(f: &mut Fixture) -> CaseResult {
-    f.put(b"k", b"1")?;
-    let first = f.snapshot()?;
-    f.put(b"k", b"2")?;
-    let second = f.snapshot()?;
-    f.delete(b"k")?;
-    equal("the first", &snapshot_get(&*first, b"k")?, &Some(b"1".to_vec()))?;
-    drop(first);
-    equal("the second", &snapshot_get(&*second, b"k")?, &Some(b"2".to_vec()))?;
-    equal("the storage", &f.get(b"k")?, &None)
-}
 
 fn many_moments(f: &mut Fixture) -> CaseResult {
     let mut snapshots = Vec::new();
@@ -222,15 +100,6 @@ fn reads_agree(f: &mut Fixture) -> CaseResult {
     same_rows("the snapshot", &snapshot_rows(&*snapshot)?, &expected)
 }
 
-fn cursor_reverse(f: &mut Fixture) -> CaseResult {
-    f.put_all(SOME)?;
-    let snapshot = f.snapshot()?;
-    f.put(b"d", b"later")?;
-    f.delete(b"c")?;
-    let mut cursor = snapshot.cursor(KeyRange::ALL, Direction::Reverse)?;
-    same_rows("the cursor", &drain(&mut *cursor)?, &mirrored_rows([&b"c"[..], b"b", b"a"]))
-}
-
 fn cursor_outlives(f: &mut Fixture) -> CaseResult {
     let keys = numbered(5000);
     f.put_all(keys.iter().map(Vec::as_slice))?;
@@ -240,18 +109,6 @@ fn cursor_outlives(f: &mut Fixture) -> CaseResult {
     f.write(|batch| keys.iter().for_each(|key| batch.delete(key)))?;
     let expected = mirrored_rows(keys.iter().map(Vec::as_slice));
     same_rows("the cursor", &drain(&mut *cursor)?, &expected)
-}
-
-fn cursor_late(f: &mut Fixture) -> CaseResult {
-    f.put_all(SOME)?;
-    let snapshot = f.snapshot()?;
-    f.write(|batch| {
-        batch.delete(b"a");
-        batch.put(b"b", b"later");
-        batch.put(b"d", b"later");
-    })?;
-    let mut cursor = snapshot.cursor(KeyRange::new(b"", Some(b"c")), Direction::Forward)?;
-    same_rows("the cursor", &drain(&mut *cursor)?, &mirrored_rows(SOME[..2].to_vec()))
 }
 
 fn many_threads(f: &mut Fixture) -> CaseResult {
@@ -296,12 +153,6 @@ fn one_more(f: &mut Fixture) -> CaseResult {
     refused("one snapshot more", f.storage().snapshot(), ErrorKind::Busy)?;
     snapshots.pop();
     f.snapshot().map(drop)
-}
-
-fn limits_apply(f: &mut Fixture) -> CaseResult {
-    let snapshot = f.snapshot()?;
-    let outcome = snapshot.get(b"", &mut ByteBuf::new());
-    refused("the empty key", outcome, ErrorKind::InvalidKey).map(drop)
 }
 
 fn untouched_by_compaction(f: &mut Fixture) -> CaseResult {

@@ -143,7 +143,10 @@ fn keys(f: &mut Fixture) -> CaseResult {
     f.put_all(keys.iter().map(Vec::as_slice))?;
     let near = |count: u64, truth: u64| count >= truth / 2 && count <= truth * 2;
     if let Some(count) = stats(f)?.keys {
-        holds(format!("{count} is near 1000 keys"), near(count, 1000))?;
+        holds(
+            format!("{count} keys are told of a storage of 1000, within a factor of two"),
+            near(count, 1000),
+        )?;
     }
     f.put_all(keys.iter().map(Vec::as_slice))?;
     equal("entries after overwriting", &f.all_rows()?.len(), &1000)

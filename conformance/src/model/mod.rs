@@ -8,8 +8,10 @@ use crate::case::{Case, CaseResult, Finding};
 use crate::check::failed;
 use crate::fixture::Fixture;
 use crate::random::Random;
-use operation::{Abilities, Step};
+use operation::Abilities;
+pub(crate) use operation::{Step, Traceable};
 use play::play;
+pub(crate) use play::{changes_batch, range};
 use std::time::{Duration, Instant};
 
 /// Steps that begin with an empty storage.

@@ -12,7 +12,7 @@ const KEYS: usize = 120;
 
 /// A key or bound, shown as text.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Bytes(pub(super) Vec<u8>);
+pub(crate) struct Bytes(pub(crate) Vec<u8>);
 
 impl fmt::Debug for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -22,7 +22,7 @@ impl fmt::Debug for Bytes {
 
 /// A change of a batch.
 #[derive(Debug, Clone)]
-pub(super) enum Change {
+pub(crate) enum Change {
     /// A key, and its value's length and tag.
     Put(Bytes, u16, u8),
     Delete(Bytes),
@@ -31,7 +31,7 @@ pub(super) enum Change {
 
 /// One operation on a storage.
 #[derive(Debug, Clone)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Write(Vec<Change>),
     WriteSynced(Vec<Change>),
     Get(Bytes),
@@ -74,7 +74,34 @@ impl Abilities {
     }
 }
 
+/// What every backend of a trace can do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Traceable {
+    pub(crate) delete_range: bool,
+    pub(crate) reverse: bool,
+}
+
 impl Step {
+    /// A write, a read or a scan: a step whose result the contract decides to the last byte.
+    pub(crate) fn traceable(random: &mut Random, can: Traceable) -> Self {
+        let Traceable { delete_range, reverse } = can;
+        let can = Abilities {
+            delete_range,
+            reverse,
+            snapshot: false,
+            durable: false,
+            compact: false,
+            checkpoint: false,
+        };
+        loop {
+            let step = Self::random(random, can);
+            if matches!(step, Self::Write(_) | Self::Get(_) | Self::MultiGet(_) | Self::Scan { .. })
+            {
+                return step;
+            }
+        }
+    }
+
     pub(super) fn random(random: &mut Random, can: Abilities) -> Self {
         let slot = random.below(SLOTS);
         match random.below(10_000) {

@@ -191,7 +191,7 @@ fn seek(open: &mut OpenCursor, key: &[u8]) -> CaseResult {
     Ok(())
 }
 
-fn range<'a>(start: &'a Bytes, end: &'a Option<Bytes>) -> KeyRange<'a> {
+pub(crate) fn range<'a>(start: &'a Bytes, end: &'a Option<Bytes>) -> KeyRange<'a> {
     KeyRange::new(&start.0, end.as_ref().map(|end| end.0.as_slice()))
 }
 
@@ -200,7 +200,7 @@ fn direction(reverse: bool) -> Direction {
 }
 
 /// Values are made of their key, a tag and their length, so that another key's value and an older one show.
-fn changes_batch(changes: &[Change]) -> WriteBatch {
+pub(crate) fn changes_batch(changes: &[Change]) -> WriteBatch {
     batch(|batch| {
         for change in changes {
             match change {

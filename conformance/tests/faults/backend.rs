@@ -1,15 +1,18 @@
 //! A small durable backend: an ordered map in memory and a file of batches.
 
+use crate::config::{ReferenceConfig, of_process, set_of_process};
 use crate::fault::Fault;
 use crate::log;
 use crate::view::View;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
+use supervm_plugin_sdk::LOCK_FILE;
 use supervm_plugin_sdk::prelude::*;
 
 /// The keys and values of one moment.
@@ -18,16 +21,11 @@ pub(crate) type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 /// The file of batches in the storage's directory.
 const FILE: &str = "batches";
 
-/// The options of the backend.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct ReferenceConfig {
-    /// The mistake that it makes.
-    fault: Fault,
-}
-
 /// What the storage and its live views share.
-pub(crate) struct Shared(Mutex<Arc<Map>>);
+pub(crate) struct Shared {
+    map: Mutex<Arc<Map>>,
+    path: PathBuf,
+}
 
 impl Shared {
     pub(crate) fn current(&self) -> Arc<Map> {
@@ -35,7 +33,12 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, Arc<Map>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.map.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Can the file be read?
+    pub(crate) fn is_readable(&self) -> bool {
+        fs::read(&self.path).is_ok()
     }
 }
 
@@ -46,6 +49,10 @@ pub(crate) struct Reference {
     path: PathBuf,
     fault: Fault,
     was_read: AtomicBool,
+    /// The disk was full once.
+    was_full: AtomicBool,
+    /// Records that a fault keeps back until the storage is closed.
+    kept_back: Mutex<Vec<u8>>,
 }
 
 export_plugin!(storage: Reference, name: "reference");
@@ -69,9 +76,23 @@ impl StorageFactory for Reference {
             .simulated(&[Capability::DeleteRange])
     }
 
+    fn check(config: &ReferenceConfig) -> Result<()> {
+        let within = config.unused <= 1000;
+        assert!(within || of_process() != Fault::PanicsOnAnOption, "out of bounds");
+        if within {
+            return Ok(());
+        }
+        let refused = format!("unused is {}; at most 1000 is accepted", config.unused);
+        Err(Error::new(ErrorKind::ConfigInvalid, "check options", refused))
+    }
+
     fn open(dir: &Path, config: ReferenceConfig, mode: OpenMode) -> Result<Self> {
         let (path, fault) = (dir.join(FILE), config.fault);
+        set_of_process(fault);
         let io = |error| Error::io("open", error);
+        if fault == Fault::WipesOtherFiles && !path.exists() {
+            wipe(dir).map_err(io)?;
+        }
         if mode != OpenMode::Create && !path.exists() && fault != Fault::MustExistCreates {
             return Err(Error::new(ErrorKind::NotFound, "open", "there is no storage"));
         }
@@ -80,9 +101,11 @@ impl StorageFactory for Reference {
         }
         let mut map = Map::new();
         let mut length = 0;
+        if fault == Fault::OpenErrorTakenForMissing && fs::read(&path).is_err() {
+            let _ = fs::remove_file(&path);
+        }
         if path.exists() {
-            let (batches, read) =
-                log::read(&path, fault != Fault::ChecksumIgnored).map_err(damaged)?;
+            let (batches, read) = log::read(&path, fault).map_err(damaged)?;
             length = read;
             for batch in &batches {
                 replay(&mut map, batch, fault);
@@ -99,9 +122,21 @@ impl StorageFactory for Reference {
         if fault == Fault::LeaksDescriptors {
             std::mem::forget(File::open(&path).map_err(io)?);
         }
-        let shared = Arc::new(Shared(Mutex::new(Arc::new(map))));
-        Ok(Self { shared, file, path, fault, was_read: AtomicBool::new(false) })
+        let shared = Arc::new(Shared { map: Mutex::new(Arc::new(map)), path: path.clone() });
+        let (was_read, was_full) = Default::default();
+        Ok(Self { shared, file, path, fault, was_read, was_full, kept_back: Mutex::default() })
     }
+}
+
+/// Removes every file in `dir` but the host's lock.
+fn wipe(dir: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() && entry.file_name() != LOCK_FILE {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn damaged(error: std::io::Error) -> Error {
@@ -137,6 +172,9 @@ fn apply(map: &mut Map, operation: &Operation<'_>, fault: Fault) {
 }
 
 fn delete_range(map: &mut Map, range: &KeyRange<'_>, fault: Fault) {
+    let unbounded = KeyRange::new(range.start, None);
+    let wrong = fault == Fault::EmptyEndIsNoEnd && range.end.is_some_and(<[u8]>::is_empty);
+    let range = if wrong { &unbounded } else { range };
     if range.is_empty() {
         return;
     }
@@ -196,6 +234,27 @@ impl Reference {
         let io = |error| Error::io("write", error).with_effect(Effect::Unknown);
         match self.fault {
             Fault::WritesStayInMemory => Ok(()),
+            Fault::SyncAtCloseOnly => {
+                let mut kept_back = self.kept_back.lock().unwrap_or_else(PoisonError::into_inner);
+                kept_back.extend(log::record(batch));
+                Ok(())
+            }
+            Fault::TornWriteLeftBehind => {
+                log::append(file, batch).map_err(|error| Error::io("write", error))
+            }
+            Fault::StuckAfterAFullDisk => {
+                let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+                let is_stuck = self.was_full.load(Ordering::SeqCst);
+                let appended = if is_stuck { Err(full()) } else { log::append(file, batch) };
+                appended.map_err(|error| {
+                    self.was_full.store(true, Ordering::SeqCst);
+                    Error::io("write", error)
+                })
+            }
+            Fault::WriteErrorIgnored => {
+                let _ = log::append(file, batch);
+                Ok(())
+            }
             Fault::BatchTornByCrash => batch.iter().try_for_each(|operation| {
                 let mut single = WriteBatch::new();
                 push(&mut single, &operation);
@@ -229,6 +288,9 @@ impl StorageBackend for Reference {
 
     fn get(&self, key: &[u8], value: &mut ByteBuf) -> Result<bool> {
         self.was_read.store(true, Ordering::SeqCst);
+        if self.fault == Fault::ReadErrorTakenForAbsence && !self.shared.is_readable() {
+            return Ok(false);
+        }
         View::new(&self.shared, self.fault, false).get(key, value)
     }
 
@@ -254,8 +316,11 @@ impl StorageBackend for Reference {
         }
         let file = self.file()?;
         self.append(&file, batch)?;
-        if durability == Durability::Synced {
-            let sync = file.sync_data();
+        if durability == Durability::Synced && self.fault != Fault::SyncIsANoOp {
+            let mut sync = file.sync_data();
+            if self.fault == Fault::FailedSyncIsRetried && sync.is_err() {
+                sync = file.sync_data();
+            }
             sync.map_err(|error| Error::io("write", error).with_effect(Effect::Unknown))?;
         }
         self.publish(batch);
@@ -268,7 +333,12 @@ impl StorageBackend for Reference {
     }
 
     fn cursor(&self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn Cursor>> {
-        let live = self.fault == Fault::CursorSeesLaterWrites;
+        let live = matches!(
+            self.fault,
+            Fault::CursorSeesLaterWrites
+                | Fault::CursorCountsPositions
+                | Fault::ReadErrorTakenForEnd
+        );
         let view = View::new(&self.shared, self.fault, live);
         Ok(Box::new(view.cursor(range, direction)))
     }
@@ -276,6 +346,7 @@ impl StorageBackend for Reference {
     fn flush(&self, durability: Durability) -> Result<()> {
         match durability {
             Durability::Buffered => Ok(()),
+            Durability::Synced if self.fault == Fault::FlushIsANoOp => Ok(()),
             Durability::Synced => {
                 self.file()?.sync_data().map_err(|error| Error::io("flush", error))
             }
@@ -283,7 +354,9 @@ impl StorageBackend for Reference {
     }
 
     fn stats(&self) -> Result<StorageStats> {
-        let metadata = fs::metadata(&self.path).map_err(|error| Error::io("stats", error))?;
+        let metadata = fs::metadata(&self.path);
+        assert!(metadata.is_ok() || self.fault != Fault::PanicsWithoutItsDirectory, "no file");
+        let metadata = metadata.map_err(|error| Error::io("stats", error))?;
         let keys = self.shared.current().len() as u64;
         let factor = if self.fault == Fault::KeysMiscounted { 3 } else { 1 };
         Ok(StorageStats {
@@ -293,15 +366,30 @@ impl StorageBackend for Reference {
         })
     }
 
+    fn close(&self) -> Result<()> {
+        let io = |error| Error::io("close", error);
+        let mut file = self.file()?;
+        let kept_back = self.kept_back.lock().unwrap_or_else(PoisonError::into_inner);
+        file.write_all(&kept_back).map_err(io)?;
+        file.sync_data().map_err(io)
+    }
+
     fn checkpoint(&self, dir: &Path) -> Result<()> {
         let io = |error| Error::io("checkpoint", error);
+        if self.fault == Fault::CheckpointSharesTheFile {
+            fs::create_dir(dir).map_err(io)?;
+            return fs::hard_link(&self.path, dir.join(FILE)).map_err(io);
+        }
         let mut map = (*self.shared.current()).clone();
         if self.fault == Fault::CheckpointMissesTheNewest {
             map.pop_last();
         }
         fs::create_dir(dir).map_err(io)?;
-        let file = File::create(dir.join(FILE)).map_err(io)?;
-        log::append(&file, &batch_of(&map)).map_err(io)
+        let path = dir.join(FILE);
+        let written = File::create(&path)
+            .and_then(|file| log::append(&file, &batch_of(&map)))
+            .and_then(|()| log::seal(&path));
+        if self.fault == Fault::CheckpointIgnoresErrors { Ok(()) } else { written.map_err(io) }
     }
 
     fn compact(&self, _: KeyRange<'_>) -> Result<()> {
@@ -318,6 +406,7 @@ impl StorageBackend for Reference {
         let written = File::create(&fresh).map_err(io)?;
         log::append(&written, &batch_of(&current)).map_err(io)?;
         written.sync_data().map_err(io)?;
+        log::unseal(&self.path).map_err(io)?;
         fs::rename(&fresh, &self.path).map_err(io)?;
         *file = File::options().append(true).open(&self.path).map_err(io)?;
         Ok(())
@@ -327,7 +416,7 @@ impl StorageBackend for Reference {
         if self.fault == Fault::ClaimsVerifyAndLacksIt {
             return Err(Error::new(ErrorKind::Unsupported, "verify", "not written yet"));
         }
-        let (batches, length) = log::read(&self.path, true).map_err(damaged)?;
+        let (batches, length) = log::read(&self.path, self.fault).map_err(damaged)?;
         let metadata = fs::metadata(&self.path).map_err(|error| Error::io("verify", error))?;
         let damaged = (metadata.len() != length).then(|| format!("damage at byte {length}"));
         Ok(VerifyReport { checked: batches.len() as u64, problems: damaged.into_iter().collect() })

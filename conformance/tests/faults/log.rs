@@ -4,17 +4,18 @@
 //! record   length u32 LE | FNV-1a of the log u64 LE | operation log
 //! ```
 //! A record that is cut ends the file: it was being written when the process died. A whole record that does not match its sum was
-//! damaged later.
+//! damaged later. Beside the file of a checkpoint lies a seal with its length, so that a cut is noticed there.
 
+use crate::fault::Fault;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use supervm_plugin_sdk::WriteBatch;
 
 const HEADER_BYTES: usize = 12;
 
 /// A record of `batch`.
-fn record(batch: &WriteBatch) -> Vec<u8> {
+pub(crate) fn record(batch: &WriteBatch) -> Vec<u8> {
     let log = batch.as_bytes();
     let mut bytes = (log.len() as u32).to_le_bytes().to_vec();
     bytes.extend(sum(log).to_le_bytes());
@@ -34,18 +35,58 @@ pub(crate) fn append(mut file: &File, batch: &WriteBatch) -> io::Result<()> {
 
 /// The whole batches of the file at `path`, and the length that they take.
 ///
-/// A record that was damaged is an error when `check`, and taken as it is otherwise.
-pub(crate) fn read(path: &Path, check: bool) -> io::Result<(Vec<WriteBatch>, u64)> {
+/// A record that was damaged is an error.
+pub(crate) fn read(path: &Path, fault: Fault) -> io::Result<(Vec<WriteBatch>, u64)> {
     let bytes = fs::read(path)?;
     let (mut rest, mut batches) = (bytes.as_slice(), Vec::new());
     while let Some((expected, log, left)) = split(rest) {
-        if check && sum(log) != expected {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a record was damaged"));
+        rest = left;
+        match fault {
+            _ if sum(log) == expected => {}
+            Fault::ChecksumIgnored => {}
+            Fault::DamagedRecordSkipped => continue,
+            Fault::DamageEndsTheLog => break,
+            _ => return Err(damaged("a record was damaged")),
         }
         batches.push(WriteBatch::from_bytes(log).map_err(io::Error::other)?);
-        rest = left;
+    }
+    if fault != Fault::CutGoesUnnoticed && sealed_length(path)? > bytes.len() as u64 {
+        return Err(damaged("the file was cut"));
     }
     Ok((batches, (bytes.len() - rest.len()) as u64))
+}
+
+fn damaged(how: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, how)
+}
+
+/// The file with the length that the file at `path` has at least.
+fn seal_of(path: &Path) -> PathBuf {
+    path.with_extension("seal")
+}
+
+/// Writes down that the file at `path` has its present length at least.
+pub(crate) fn seal(path: &Path) -> io::Result<()> {
+    fs::write(seal_of(path), fs::metadata(path)?.len().to_le_bytes())
+}
+
+/// Takes the seal off a file that may become shorter.
+pub(crate) fn unseal(path: &Path) -> io::Result<()> {
+    match fs::remove_file(seal_of(path)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn sealed_length(path: &Path) -> io::Result<u64> {
+    match fs::read(seal_of(path)) {
+        Ok(bytes) => {
+            let length = bytes.try_into().map(u64::from_le_bytes);
+            length.map_err(|_| damaged("the seal was cut"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    }
 }
 
 /// The sum, the operation log and what follows of the first whole record.

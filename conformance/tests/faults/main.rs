@@ -3,8 +3,10 @@
 //! Each fault is a mistake that a backend can make and that reached users somewhere. The table says which case has to catch it.
 
 mod backend;
+mod config;
 mod fault;
 mod log;
+mod system;
 mod view;
 
 use fault::Fault;
@@ -14,52 +16,28 @@ use supervm_conformance::{Case, Outcome, Run, Target, cases, take_over_if_child}
 /// Seconds that a case may take on a faulty backend.
 const DEADLINE_SECONDS: u64 = 20;
 
-/// Each fault, the case that has to catch it, and the word of the outcome.
-const CAUGHT: &[(Fault, &str, &str)] = &[
-    (Fault::RangeSpares0xff, "delete_range.unbounded_takes_ff_keys", "failed"),
-    (Fault::RangeMissesPutsOfItsBatch, "batch.order.range_sees_puts_before_it", "failed"),
-    (Fault::RangeStopsAt10000, "delete_range.many_keys", "failed"),
-    (Fault::RangeTakesItsEnd, "delete_range.half_open", "failed"),
-    (Fault::ScanOverrunsItsEnd, "scan.prefix.excludes_what_follows", "failed"),
-    (Fault::FfPrefixFindsNothing, "scan.prefix.all_ff", "failed"),
-    (Fault::ErrorTakenForEnd, "range.forward.ten_thousand_entries_once_each", "failed"),
-    (Fault::EntrySkippedAtPageBreak, "range.forward.ten_thousand_entries_once_each", "failed"),
-    (Fault::ReverseDropsTheFirst, "range.reverse.in_unsigned_byte_order", "failed"),
-    (Fault::SignedOrder, "range.forward.in_unsigned_byte_order", "failed"),
-    (Fault::WriteUnderCursorDeadlocks, "concurrency.write_under_own_cursor", "timed_out"),
-    (Fault::CursorSeesLaterWrites, "cursor.view.later_puts_are_invisible", "failed"),
-    (Fault::CursorSeesLaterWrites, "cursor.view.deletes_ahead_are_invisible", "failed"),
-    (Fault::SnapshotSeesLaterWrites, "snapshot.later_overwrites_are_invisible", "failed"),
-    (Fault::BufferKeepsItsLength, "point.get.buffer_is_overwritten", "failed"),
-    (Fault::LengthInU16, "limits.value.around_powers_of_two", "failed"),
-    (Fault::EmptyValueIsAbsent, "point.value.empty_is_present", "failed"),
-    (Fault::LastOperationLost, "batch.first_and_last_operation", "failed"),
-    (Fault::BigBatchFailsSilently, "batch.many_operations", "failed"),
-    (Fault::BatchTornForReaders, "concurrency.batch_is_atomic_for_cursors", "failed"),
-    (Fault::BatchTornByCrash, "durability.kill.synced", "failed"),
-    (Fault::WritesStayInMemory, "durability.buffered_survives_a_drop", "failed"),
-    (Fault::WritesStayInMemory, "durability.kill.synced", "failed"),
-    (Fault::DeletesForgottenOnReopen, "durability.deletes_survive", "failed"),
-    (Fault::CheckpointMissesTheNewest, "checkpoint.has_what_was_not_flushed", "failed"),
-    (Fault::CompactOfEmptyFails, "compact.of_an_empty_storage", "failed"),
-    (Fault::CompactDropsEntries, "compact.changes_no_content", "failed"),
-    (Fault::ClaimsVerifyAndLacksIt, "honesty.claimed.verify", "failed"),
-    (Fault::ChecksumIgnored, "honesty.claimed.checksums", "failed"),
-    (Fault::ReadOnlyWritesAFile, "open.read_only.changes_no_file", "failed"),
-    (Fault::MustExistCreates, "open.must_exist.empty_directory", "failed"),
-    (Fault::MissingKeyIsAnError, "point.get.missing_is_absent", "failed"),
-    (Fault::MultiGetSorts, "multi_get.order_of_the_keys", "failed"),
-    (Fault::SeekGoesPastTheKey, "cursor.seek.forward", "failed"),
-    (Fault::EndIsNotRepeated, "cursor.page.end_repeats", "failed"),
-    (Fault::PanicsOnAKey, "point.many.random_keys", "failed"),
-    (Fault::AbortsOnALargeValue, "limits.value.largest", "crashed"),
-    (Fault::LeaksDescriptors, "abi.leak.file_descriptors", "failed"),
-    (Fault::KeysMiscounted, "stats.keys", "failed"),
-    (Fault::OverwriteAfterReadIsLost, "model.random", "failed"),
-];
+/// Each fault and the cases that have to catch it.
+const CAUGHT: &str = include_str!("caught.txt");
+
+/// One line of the table: the fault, the case, and the word of the outcome.
+fn caught() -> Vec<(Fault, &'static str, &'static str)> {
+    let (mut table, mut of) = (Vec::new(), None);
+    for line in CAUGHT.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        if let Some((name, _)) = line.split_once(": ") {
+            of = Fault::ALL.iter().copied().find(|fault| fault.name() == name);
+            assert!(of.is_some(), "there is no fault {name}");
+        } else if let (Some(fault), Some((id, word))) = (of, line.trim().split_once(' ')) {
+            table.push((fault, id, word));
+        } else {
+            panic!("a malformed line in caught.txt: {line}");
+        }
+    }
+    table
+}
 
 fn main() {
     take_over_if_child();
+    system::run_if_runner();
     let arguments = Arguments::from_args();
     let mut trials = vec![
         Trial::test("a_sound_backend_passes_every_case", sound_passes),
@@ -68,10 +46,12 @@ fn main() {
         Trial::test("a_seed_repeats_a_run", a_seed_repeats),
         Trial::test("reports_tell_failed_crashed_timed_out_and_skipped_apart", reports),
         Trial::test("a_wrong_option_is_refused_before_any_case", wrong_option),
+        Trial::test("root_skips_no_fault_of_the_system", system::root_skips_no_fault),
+        Trial::test("an_ended_run_leaves_no_child", system::an_ended_run_leaves_no_child),
     ];
-    trials.extend(CAUGHT.iter().map(|(fault, id, word)| {
+    trials.extend(caught().into_iter().map(|(fault, id, word)| {
         let name = format!("{}_is_caught_by_{}", fault.name(), id.replace('.', "_"));
-        Trial::test(name, || is_caught(*fault, id, word))
+        Trial::test(name, move || is_caught(fault, id, word))
     }));
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -129,7 +109,7 @@ fn sound_passes() -> Result<(), Failed> {
 
 fn every_fault_is_in_the_table() -> Result<(), Failed> {
     let missing = Fault::ALL.iter().find(|fault| {
-        **fault != Fault::None && !CAUGHT.iter().any(|(caught, _, _)| caught == *fault)
+        **fault != Fault::None && !caught().iter().any(|(caught, _, _)| caught == *fault)
     });
     missing.map_or(Ok(()), |fault| Err(format!("{} is caught by no case", fault.name()).into()))
 }

@@ -2,8 +2,9 @@
 
 use crate::backend::{Map, Shared};
 use crate::fault::Fault;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use supervm_plugin_sdk::prelude::*;
 
 /// The map of one moment; under a fault, of this moment.
@@ -11,16 +12,23 @@ use supervm_plugin_sdk::prelude::*;
 pub(crate) struct View {
     map: Arc<Map>,
     live: Option<Arc<Shared>>,
+    /// Under a fault a cursor looks whether its storage is still there.
+    storage: Weak<Shared>,
     fault: Fault,
 }
 
 impl View {
     pub(crate) fn new(shared: &Arc<Shared>, fault: Fault, live: bool) -> Self {
-        Self { map: shared.current(), live: live.then(|| shared.clone()), fault }
+        let live = live.then(|| shared.clone());
+        Self { map: shared.current(), live, storage: Arc::downgrade(shared), fault }
     }
 
     fn map(&self) -> Arc<Map> {
         self.live.as_ref().map_or_else(|| self.map.clone(), |shared| shared.current())
+    }
+
+    fn is_readable(&self) -> bool {
+        self.live.as_ref().is_none_or(|shared| shared.is_readable())
     }
 
     pub(crate) fn get(&self, key: &[u8], value: &mut ByteBuf) -> Result<bool> {
@@ -137,7 +145,12 @@ impl RangeCursor {
 
 impl Cursor for RangeCursor {
     fn next_page(&mut self, page: &mut Page) -> Result<PageEnd> {
-        if self.ended {
+        let fault = self.view.fault;
+        let orphaned = self.view.storage.strong_count() == 0;
+        if self.ended || fault == Fault::CursorDiesWithItsStorage && orphaned {
+            return Ok(PageEnd::End);
+        }
+        if self.view.fault == Fault::ReadErrorTakenForEnd && !self.view.is_readable() {
             return Ok(PageEnd::End);
         }
         let map = self.view.map();
@@ -149,11 +162,22 @@ impl Cursor for RangeCursor {
             }
             Some(bounds) => Box::new(map.range::<[u8], _>(bounds).rev()),
         };
-        let fault = self.view.fault;
         if fault == Fault::SignedOrder {
             let mut sorted: Vec<_> = entries.collect();
             sorted.sort_by_key(|(key, _)| key.iter().map(|byte| *byte as i8).collect::<Vec<_>>());
             entries = Box::new(sorted.into_iter());
+        }
+        if fault == Fault::HashOrder {
+            let mut sorted: Vec<_> = entries.collect();
+            sorted.sort_by_key(|(key, _)| {
+                let mut hasher = DefaultHasher::new();
+                key.hash(&mut hasher);
+                hasher.finish()
+            });
+            entries = Box::new(sorted.into_iter());
+        }
+        if fault == Fault::CursorCountsPositions {
+            entries = Box::new(entries.skip(self.passed));
         }
         if fault == Fault::ReverseDropsTheFirst && std::mem::take(&mut self.skip) {
             entries.next();
@@ -176,7 +200,9 @@ impl Cursor for RangeCursor {
         let last = last.cloned();
         drop(entries);
         self.passed = passed;
-        if let Some(key) = last {
+        if let Some(key) = last
+            && fault != Fault::CursorCountsPositions
+        {
             self.position = Some(Position::After(key));
         }
         if full {

@@ -4,7 +4,8 @@
 //! costs address space only: LMDB writes pages with `pwrite`, and the file is as long as the last page written.
 //!
 //! LMDB reads the file through memory, where a page past the end of the file is a SIGBUS. So a file that ends before its last
-//! page is found at open, and none is left behind: see [`Environment::cover_last_page`].
+//! page is found at open, and none is left behind: see [`Environment::cover_last_page`]. The table of readers is written through
+//! memory, where a page that a full disk has no room for is a SIGBUS too: its room is reserved before.
 
 #![expect(
     unsafe_code,
@@ -18,6 +19,8 @@ use heed::types::Bytes;
 use heed::{
     CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, FlagSetMode, MdbError, WithoutTls,
 };
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use supervm_plugin_sdk::{Durability, Error, ErrorKind, OpenMode, Result};
@@ -31,6 +34,10 @@ pub(crate) const LOCK_FILE: &str = "lock.mdb";
 const ROOM_BYTES_MIN: u64 = 8 << 20;
 /// A multiple of every page size in use.
 const MAP_ALIGNMENT: u64 = 64 << 10;
+/// Room that one reader takes in the table of readers, bytes.
+const READER_BYTES: u64 = 64;
+/// Room for what stands before the readers, bytes; more than it takes.
+const READERS_HEAD_BYTES: u64 = 4 << 10;
 
 pub(crate) struct Environment {
     env: Env<WithoutTls>,
@@ -43,6 +50,9 @@ pub(crate) struct Environment {
 impl Environment {
     pub(crate) fn open(dir: &Path, config: &LmdbConfig, mode: OpenMode) -> Result<Self> {
         let (data, is_new) = lock_data(dir, mode)?;
+        if mode != OpenMode::ReadOnly {
+            reserve_readers(dir, config.readers_max)?;
+        }
         let bytes = data.metadata().map_err(|error| Error::io("open", error))?.len();
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
         let map_bytes = config.map_bytes_max.0.max(bytes + bytes / 8 + ROOM_BYTES_MIN);
@@ -153,6 +163,19 @@ fn lock_data(dir: &Path, mode: OpenMode) -> Result<(File, bool)> {
             Err(Error::new(ErrorKind::Locked, "open", message))
         }
         Err(TryLockError::Error(error)) => Err(Error::io("open", error)),
+    }
+}
+
+/// Reserves the blocks of LMDB's table of readers. LMDB alone decides on the length of the file.
+fn reserve_readers(dir: &Path, readers: u32) -> Result<()> {
+    let path = dir.join(LOCK_FILE);
+    let failed = |error| Error::io("open", error).with("file", path.display());
+    let file = File::options().write(true).create(true).truncate(false).open(&path);
+    let bytes = READERS_HEAD_BYTES + u64::from(readers) * READER_BYTES;
+    match fallocate(file.map_err(failed)?, FallocateFlags::KEEP_SIZE, 0, bytes) {
+        Err(full @ (Errno::NOSPC | Errno::DQUOT)) => Err(failed(full.into())),
+        // Other failures say that the file system cannot reserve, which on a disk with room is no harm.
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -70,7 +70,15 @@ impl Readers {
 
     #[inline]
     fn free_slot(&self) -> MutexGuard<'_, Option<ReadTxn>> {
-        let own = thread_number() % self.slots.len();
+        let own = thread_number() % GET_READERS;
+        if let Some(slot) = self.slots[own].0.try_lock() {
+            return slot;
+        }
+        self.other_free_slot(own)
+    }
+
+    #[cold]
+    fn other_free_slot(&self, own: usize) -> MutexGuard<'_, Option<ReadTxn>> {
         let (before, from) = self.slots.split_at(own);
         let free = from.iter().chain(before).find_map(|slot| slot.0.try_lock());
         // A `get` holds its slot for one lookup and waits for nothing meanwhile, so this wait is short.

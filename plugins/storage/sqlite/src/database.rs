@@ -8,11 +8,12 @@
 //! The database is made under another name and renamed when it is whole: where the file is, a storage is.
 
 use crate::config::SqliteConfig;
-use crate::error::failed;
+use crate::error::{failed, is_index_stuck, retold};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use supervm_plugin_sdk::prelude::*;
@@ -23,6 +24,9 @@ const PARTIAL_FILE: &str = "storage.sqlite3.partial";
 const APPLICATION_ID: i32 = 0x5356_4d31;
 const FORMAT_VERSION: i32 = 1;
 const DEFAULT_PAGE_BYTES: u64 = 4096;
+/// What is written to find out whether the disk is full: more than SQLite's index of the log grows by.
+const PROBE_BYTES: usize = 64 << 10;
+const PROBE_FILE: &str = "storage.sqlite3.probe";
 const OPEN: &str = "open";
 
 /// Where a database is and how connections to it are made.
@@ -194,7 +198,7 @@ impl Database {
         let pragma = |name| {
             let value =
                 connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
-            value.map_err(|error| at(failed(OPEN, error), &self.path))
+            value.map_err(|error| at(self.failed(OPEN, error), &self.path))
         };
         let foreign =
             |refused: String| at(Error::new(ErrorKind::FormatMismatch, OPEN, refused), &self.path);
@@ -221,15 +225,42 @@ impl Database {
         }
     }
 
+    /// As [`failed`], for what failed on these files.
+    pub(crate) fn failed(&self, operation: &'static str, error: rusqlite::Error) -> Error {
+        failed_in(&self.dir, operation, error)
+    }
+
     /// SQLite does not say why it could not open a file; the operating system does.
     fn cannot_open(&self, error: rusqlite::Error) -> Error {
         let is_refused = error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen);
         let error = match File::open(&self.path) {
             Err(reason) if is_refused => Error::io(OPEN, reason).with_source(error),
-            _ => failed(OPEN, error),
+            _ => self.failed(OPEN, error),
         };
         at(error, &self.path)
     }
+}
+
+/// As [`failed`]. SQLite calls it an I/O error when its index of the log does not fit on a full disk.
+fn failed_in(dir: &Path, operation: &'static str, error: rusqlite::Error) -> Error {
+    let is_index_stuck = is_index_stuck(&error);
+    let error = failed(operation, error);
+    if !is_index_stuck {
+        return error;
+    }
+    match probe_disk(dir).map_err(|refused| Error::io(operation, refused)) {
+        Err(full) if full.kind() == ErrorKind::NoSpace => retold(error, full),
+        _ => error,
+    }
+}
+
+/// Writes a little and removes it.
+fn probe_disk(dir: &Path) -> std::io::Result<()> {
+    let path = dir.join(PROBE_FILE);
+    let written = File::create(&path).and_then(|mut file| file.write_all(&[0; PROBE_BYTES]));
+    // What the write said is what counts; a file left behind is overwritten by the next probe.
+    let _ = fs::remove_file(&path);
+    written
 }
 
 fn at(error: Error, path: &Path) -> Error {
@@ -280,7 +311,7 @@ fn create(dir: &Path, path: &Path, config: &SqliteConfig, mode: OpenMode) -> Res
             _ => {}
         }
     }
-    create_tables(&partial, config).map_err(|error| at(failed(OPEN, error), path))?;
+    create_tables(&partial, config).map_err(|error| at(failed_in(dir, OPEN, error), path))?;
     // IMPORTANT: the content is on disk before the name is.
     File::open(&partial).and_then(|file| file.sync_all()).map_err(io)?;
     fs::rename(&partial, path).map_err(io)?;

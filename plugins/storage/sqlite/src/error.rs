@@ -43,6 +43,24 @@ pub(crate) fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
+/// Was it refused because something else is going on?
+pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// Is it SQLite's word for "its index of the log cannot grow"? It does not say whether that is for want of room.
+pub(crate) fn is_index_stuck(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_SHMSIZE)
+}
+
+/// `better` with the context of `error`, which becomes its cause.
+pub(crate) fn retold(error: Error, better: Error) -> Error {
+    let told =
+        error.context().fold(better, |told, (name, value)| told.with(name.to_owned(), value));
+    let effect = error.effect();
+    told.with_source(error).with_effect(effect)
+}
+
 fn kind(code: ErrorCode) -> ErrorKind {
     match code {
         ErrorCode::DiskFull => ErrorKind::NoSpace,

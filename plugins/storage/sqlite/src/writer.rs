@@ -6,7 +6,7 @@
 
 use crate::config::Synchronous;
 use crate::database::Database;
-use crate::error::{failed, is_full};
+use crate::error::{failed, is_busy, is_full, retold};
 use crate::readers::Readers;
 use rusqlite::Connection;
 use std::fs::File;
@@ -46,7 +46,7 @@ impl Writer {
             return Err(self.undo(not_applied(error, readers.database())));
         }
         if let Err(error) = readers.during_commit(|| self.run("COMMIT")) {
-            return Err(self.undo(not_committed(error)));
+            return Err(self.undo(not_committed(error, readers.database())));
         }
         self.move_long_log(readers)
     }
@@ -185,16 +185,13 @@ impl Writer {
 /// A failure before the commit: SQLite's log has no commit of it.
 fn not_applied(error: rusqlite::Error, database: &Database) -> Error {
     let is_full = is_full(&error);
-    let error = failed("write", error);
+    let error = database.failed("write", error);
     match database.quota_pages() {
         // SQLite counts pages while a batch is applied, and fills the disk when it is committed.
         Some(pages) if is_full => {
             let refused = "the batch would make the database larger than its quota; delete something or raise quota_bytes";
-            let quota = error.context().fold(
-                Error::new(ErrorKind::QuotaFull, "write", refused).with("quota_pages", pages),
-                |quota, (name, value)| quota.with(name.to_owned(), value),
-            );
-            quota.with_source(error)
+            let quota = Error::new(ErrorKind::QuotaFull, "write", refused);
+            retold(error, quota.with("quota_pages", pages))
         }
         _ => error,
     }
@@ -202,13 +199,10 @@ fn not_applied(error: rusqlite::Error, database: &Database) -> Error {
 
 /// A failure of the commit itself. The disk was full before the log had the commit, or it was never tried; after a failed write or
 /// sync, the log may have it when it is read again.
-fn not_committed(error: rusqlite::Error) -> Error {
-    let error = failed("write", error);
-    let effect = match error.kind() {
-        ErrorKind::NoSpace | ErrorKind::Busy => Effect::NotApplied,
-        _ => Effect::Unknown,
-    };
-    error.with_effect(effect)
+fn not_committed(error: rusqlite::Error, database: &Database) -> Error {
+    let is_before_the_log = is_full(&error) || is_busy(&error);
+    let effect = if is_before_the_log { Effect::NotApplied } else { Effect::Unknown };
+    database.failed("write", error).with_effect(effect)
 }
 
 #[cfg(test)]

@@ -1,14 +1,19 @@
 //! What a run found, for people and for machines; a whole run's report is the backend's certificate.
 
-use crate::case::{Case, Profile, category_title};
+mod junit;
+mod markdown;
+
+use crate::case::{Case, Profile};
 use crate::cases;
 use crate::job::{Description, Outcome};
 use crate::run::Run;
 use serde::Serialize;
-use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
-use supervm_plugin_sdk::{Limits, Result, Support};
+use supervm_plugin_sdk::{Error, ErrorKind, Limits, Result, Support};
+
+/// The formats of a report, as messages name them.
+pub(crate) const FORMATS: &str = "a report ends in .json, .xml or .md";
 
 /// The version of the storage contract that the cases are written for.
 pub const CONTRACT_VERSION: u32 = 1;
@@ -165,101 +170,37 @@ impl Report {
 
     /// The report as JUnit XML. Crashed and timed-out cases are errors, failed ones failures.
     pub fn to_junit(&self) -> String {
-        let Certificate { counts, plugin, seed, duration_ms, .. } = &self.certificate;
-        let mut xml = format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"conformance of {}\" tests=\"{}\" failures=\"{}\" \
-             errors=\"{}\" skipped=\"{}\" time=\"{}\">\n  <properties><property name=\"seed\" value=\"{seed}\"/></properties>\n",
-            escaped(plugin),
-            self.cases.len(),
-            counts.failed,
-            counts.crashed + counts.timed_out,
-            counts.skipped,
-            seconds(*duration_ms),
-        );
-        for case in &self.cases {
-            let message = escaped(case.outcome.message());
-            let inner = match case.outcome {
-                Outcome::Passed => String::new(),
-                Outcome::Failed(_) => format!("<failure message=\"{message}\"/>"),
-                Outcome::Crashed(_) | Outcome::TimedOut(_) => {
-                    format!("<error type=\"{}\" message=\"{message}\"/>", case.outcome.word())
-                }
-                Outcome::Skipped(_) => format!("<skipped message=\"{message}\"/>"),
-            };
-            push_line(
-                &mut xml,
-                format_args!(
-                    "  <testcase classname=\"{}\" name=\"{}\" time=\"{}\">{inner}</testcase>",
-                    escaped(category_title(case.category)),
-                    case.id,
-                    seconds(case.duration_ms)
-                ),
-            );
-        }
-        xml.push_str("</testsuite>\n");
-        xml
+        junit::render(self)
     }
 
-    /// The report as Markdown: the certificate, what failed, what was skipped, and a table of the categories.
+    /// The report as Markdown: the certificate, a table of the categories, what failed, what was skipped.
     pub fn to_markdown(&self) -> String {
-        let Certificate { plugin, plugin_version, counts, .. } = &self.certificate;
-        let verdict = if self.certificate.passed { "passed" } else { "failed" };
-        let mut text =
-            format!("# Conformance of {plugin} {plugin_version}: {verdict}\n\n| | |\n|---|---|\n");
-        for (name, value) in self.certificate.lines() {
-            push_line(&mut text, format_args!("| {name} | {value} |"));
-        }
-        self.push_categories(&mut text);
-        for (title, wanted) in [("Not passed", counts.failures()), ("Skipped", counts.skipped)] {
-            if wanted == 0 {
-                continue;
-            }
-            push_line(&mut text, format_args!("\n## {title}\n"));
-            let failures = title != "Skipped";
-            for case in &self.cases {
-                let (skipped, failed) =
-                    (matches!(case.outcome, Outcome::Skipped(_)), case.outcome.is_failure());
-                if (failures && failed) || (!failures && skipped) {
-                    push_line(
-                        &mut text,
-                        format_args!(
-                            "- `{}` {}: {}",
-                            case.id,
-                            case.outcome.word(),
-                            case.outcome.message().replace('\n', " ")
-                        ),
-                    );
-                }
-            }
-        }
-        text
+        markdown::render(self)
     }
 
-    fn push_categories(&self, text: &mut String) {
-        text.push_str("\n| category | passed | not passed | skipped |\n|---|---|---|---|\n");
-        let mut letters: Vec<_> = self.cases.iter().map(|case| case.category).collect();
-        letters.sort_unstable();
-        letters.dedup();
-        for letter in letters {
-            let cases = self.cases.iter().filter(|case| case.category == letter);
-            let counts = Counts::of(&cases.cloned().collect::<Vec<_>>());
-            push_line(
-                text,
-                format_args!(
-                    "| {letter} {} | {} | {} | {} |",
-                    category_title(letter),
-                    counts.passed,
-                    counts.failures(),
-                    counts.skipped
-                ),
-            );
-        }
+    /// Writes the report to `path`, in the format that its extension names: `json`, `xml` (JUnit) or `md`.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for another extension; `Io`, `NoSpace`, `PermissionDenied`.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        let text = match extension {
+            Some("json") => self.to_json(),
+            Some("xml") => self.to_junit(),
+            Some("md") => self.to_markdown(),
+            _ => {
+                let refused = format!("{FORMATS}, not \"{}\"", path.display());
+                return Err(Error::new(ErrorKind::InvalidArgument, "write report", refused));
+            }
+        };
+        let written = std::fs::write(path, text);
+        written.map_err(|error| Error::io("write report", error).with("path", path.display()))
     }
 }
 
 impl Certificate {
-    /// The certificate as pairs of name and value.
-    pub(crate) fn lines(&self) -> Vec<(&'static str, String)> {
+    /// The certificate as pairs of name and value, for people.
+    pub fn lines(&self) -> Vec<(&'static str, String)> {
         let Counts { passed, failed, crashed, timed_out, skipped } = self.counts;
         let counts = format!(
             "{passed} passed, {failed} failed, {crashed} crashed, {timed_out} timed out, {skipped} skipped"
@@ -282,27 +223,90 @@ impl Certificate {
     }
 }
 
-fn push_line(text: &mut String, line: std::fmt::Arguments<'_>) {
-    writeln!(text, "{line}").expect("writing into a string cannot fail");
-}
-
 fn seconds(milliseconds: u64) -> String {
     format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000)
 }
 
-/// `text` for XML; what XML 1.0 cannot hold becomes a question mark.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\n' => escaped.push_str("&#10;"),
-            other if other.is_control() => escaped.push('?'),
-            other => escaped.push(other),
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use supervm_plugin_sdk::Limits;
+
+    /// A report of as many cases as there are outcomes.
+    pub(super) fn report(outcomes: &[Outcome]) -> Report {
+        let of_cases = cases::all().zip(outcomes);
+        let cases: Vec<_> = of_cases
+            .map(|(case, outcome)| CaseReport::new(case, outcome.clone(), Duration::from_millis(1)))
+            .collect();
+        let counts = Counts::of(&cases);
+        let certificate = Certificate {
+            passed: counts.executed() > 0 && counts.failures() == 0,
+            complete: false,
+            plugin: "tested".into(),
+            plugin_version: "1.2.3".into(),
+            sdk_version: "0.1.0".into(),
+            abi_version: 1,
+            path: None,
+            sha256: Some("ab".repeat(32)),
+            suite_version: "0.1.0".into(),
+            contract_version: CONTRACT_VERSION,
+            capabilities: vec!["compact".into(), "delete_range (simulated)".into()],
+            limits: Limits::CONTRACT,
+            profile: Profile::Core,
+            seed: 42,
+            counts,
+            duration_ms: 1234,
+        };
+        Report { certificate, cases }
     }
-    escaped
+
+    #[test]
+    fn the_json_is_the_certificate_and_the_cases() {
+        let text = report(&[Outcome::Passed, Outcome::Failed("a \"b\"\n".into())]).to_json();
+        let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let certificate = &json["certificate"];
+        for (name, expected) in [
+            ("sha256", serde_json::json!("ab".repeat(32))),
+            ("suite_version", "0.1.0".into()),
+            ("capabilities", serde_json::json!(["compact", "delete_range (simulated)"])),
+            ("seed", 42.into()),
+            ("profile", "core".into()),
+            ("passed", false.into()),
+            ("complete", false.into()),
+        ] {
+            assert_eq!(certificate[name], expected, "{name}");
+        }
+        assert_eq!(certificate["counts"]["failed"], 1);
+        assert_eq!(json["cases"][0]["result"], "passed");
+        assert_eq!(json["cases"][1]["message"], "a \"b\"\n");
+    }
+
+    #[test]
+    fn the_markdown_lists_what_did_not_pass_and_what_was_skipped() {
+        let text = report(&[
+            Outcome::Passed,
+            Outcome::TimedOut("late".into()),
+            Outcome::Skipped("no\nwings".into()),
+        ])
+        .to_markdown();
+        assert!(text.starts_with("# Conformance of tested 1.2.3: failed\n"), "{text}");
+        let (not_passed, skipped) = text.split_once("## Skipped").expect("a list of the skipped");
+        assert!(not_passed.contains("## Not passed") && not_passed.contains("timed_out: late"));
+        assert!(skipped.contains("skipped: no wings"), "{skipped}");
+        assert!(!text.contains(cases::all().next().expect("a case").id), "passed cases: {text}");
+    }
+
+    #[test]
+    fn a_report_is_written_in_the_format_of_its_extension() {
+        let (report, dir) = (report(&[Outcome::Passed]), tempfile::tempdir().expect("a directory"));
+        for (name, start) in [("a.json", "{"), ("a.xml", "<?xml"), ("a.md", "# Conformance")] {
+            let path = dir.path().join(name);
+            report.write(&path).expect(name);
+            let text = std::fs::read_to_string(&path).expect(name);
+            assert!(text.starts_with(start), "{name}: {text}");
+        }
+        let refused = report.write(&dir.path().join("a.html")).expect_err("no format");
+        assert_eq!(refused.kind(), ErrorKind::InvalidArgument);
+        assert!(refused.to_string().contains(".json, .xml or .md"), "{refused}");
+    }
 }

@@ -1,0 +1,236 @@
+//! Damaged checkpoints and data files: an error or the truth, never something else in silence.
+
+use crate::case::{Case, CaseResult};
+use crate::check::{Row, equal, failed, holds, same_rows, skipped};
+use crate::damage::{Verdict, check_damaged, copy_dir, cut, files_of, flip};
+use crate::fixture::{Fixture, numbered, storage_digest, storage_rows};
+use crate::job::stage;
+use std::fs;
+use std::path::{Path, PathBuf};
+use supervm_plugin_sdk::{Capability, Cursor, Direction, KeyRange, OpenMode, Page, PageEnd};
+
+const CHECKED: &[Capability] = &[Capability::Checkpoint, Capability::Checksums];
+const DURABLE_CHECKED: &[Capability] = &[Capability::Checksums, Capability::SyncedWrites];
+
+pub(super) const CASES: &[Case] = &[
+    Case::new(
+        'Q',
+        "checkpoint.tampered.flipped_byte",
+        &[13, 22],
+        "A checkpoint with a changed byte in any of its files is noticed or has the content of before.",
+        flipped_byte,
+    )
+    .needs(CHECKED)
+    .deadline(120),
+    Case::new(
+        'Q',
+        "checkpoint.tampered.cut_file",
+        &[13, 22],
+        "A checkpoint with any of its files cut short is noticed or has the content of before.",
+        cut_file,
+    )
+    .needs(CHECKED)
+    .deadline(120),
+    Case::new(
+        'Q',
+        "checkpoint.tampered.leaves_the_original",
+        &[22],
+        "Damage to a checkpoint, to its last file, does not reach the storage it was taken from.",
+        leaves_original,
+    )
+    .needs(&[Capability::Checkpoint]),
+    Case::new(
+        'Q',
+        "checkpoint.restored_elsewhere",
+        &[22, 23],
+        "A checkpoint whose files are copied to another directory opens there with the same digest.",
+        restored,
+    )
+    .needs(&[Capability::Checkpoint]),
+    Case::new(
+        'H',
+        "cursor.error.damage_is_not_the_end",
+        &[13],
+        "A cursor that meets damaged data reports an error and does not take it for the end.",
+        damage_is_not_the_end,
+    )
+    .needs(DURABLE_CHECKED)
+    .deadline(60),
+    Case::new(
+        'H',
+        "cursor.error.is_sticky",
+        &[13],
+        "After its first error a cursor goes on erring and hands out no further entry.",
+        error_is_sticky,
+    )
+    .needs(DURABLE_CHECKED)
+    .deadline(60),
+];
+
+/// A storage of several files' worth of entries, and its checkpoint.
+fn checkpointed(f: &mut Fixture) -> CaseResult<(Vec<Row>, PathBuf)> {
+    let mut random = f.random();
+    let rows: Vec<Row> = numbered(400).into_iter().map(|key| (key, random.bytes(120))).collect();
+    f.write(|batch| rows.iter().for_each(|(key, value)| batch.put(key, value)))?;
+    let dir = f.other_dir();
+    f.storage().checkpoint(&dir)?;
+    holds("the checkpoint has files", !files_of(&dir)?.is_empty())?;
+    Ok((rows, dir))
+}
+
+/// Damages a copy of `dir` and checks what the backend makes of it.
+fn try_damage(
+    f: &mut Fixture,
+    dir: &Path,
+    what: &str,
+    rows: &[Row],
+    damage: impl FnOnce(&Path) -> CaseResult,
+) -> CaseResult<Verdict> {
+    let copy = f.other_dir();
+    copy_dir(dir, &copy)?;
+    damage(&copy)?;
+    stage(format!("opening and reading a checkpoint with {what}"));
+    let verdict = check_damaged(f, &copy, what, rows)?;
+    fs::remove_dir_all(&copy)?;
+    Ok(verdict)
+}
+
+fn flipped_byte(f: &mut Fixture) -> CaseResult {
+    let (rows, dir) = checkpointed(f)?;
+    let (mut random, mut noticed) = (f.random(), 0);
+    for file in files_of(&dir)? {
+        let length = fs::metadata(dir.join(&file))?.len() as usize;
+        if length == 0 {
+            continue;
+        }
+        let mut offsets = vec![0, length / 2, length - 1];
+        offsets.extend((0..4).map(|_| random.below(length)));
+        for offset in offsets {
+            let what = format!("byte {offset} of {length} of {} changed", file.display());
+            let verdict =
+                try_damage(f, &dir, &what, &rows, |copy| flip(&copy.join(&file), offset))?;
+            noticed += usize::from(verdict == Verdict::Noticed);
+        }
+    }
+    holds("changed bytes were noticed in at least one file", noticed > 0)
+}
+
+fn cut_file(f: &mut Fixture) -> CaseResult {
+    let (rows, dir) = checkpointed(f)?;
+    let mut noticed = 0;
+    for file in files_of(&dir)? {
+        let length = fs::metadata(dir.join(&file))?.len();
+        if length == 0 {
+            continue;
+        }
+        for left in [0, length / 3, length - 1] {
+            let what = format!("{} cut from {length} to {left} bytes", file.display());
+            let verdict = try_damage(f, &dir, &what, &rows, |copy| cut(&copy.join(&file), left))?;
+            noticed += usize::from(verdict == Verdict::Noticed);
+        }
+    }
+    holds("a cut was noticed in at least one file", noticed > 0)
+}
+
+fn leaves_original(f: &mut Fixture) -> CaseResult {
+    let (rows, dir) = checkpointed(f)?;
+    let before = f.digest()?;
+    for file in files_of(&dir)? {
+        // A hard link that both directories share must not be written through, so the name gets a file of its own.
+        let path = dir.join(&file);
+        let garbage = vec![0x5a; fs::metadata(&path)?.len() as usize];
+        fs::remove_file(&path)?;
+        fs::write(&path, garbage)?;
+    }
+    equal("the digest", &f.digest()?, &before)?;
+    f.put(b"later", b"later")?;
+    equal("entries", &f.all_rows()?.len(), &(rows.len() + 1))
+}
+
+fn restored(f: &mut Fixture) -> CaseResult {
+    let (rows, dir) = checkpointed(f)?;
+    let elsewhere = f.other_dir().join("restored");
+    copy_dir(&dir, &elsewhere)?;
+    fs::remove_dir_all(&dir)?;
+    let digest = f.digest()?;
+    let storage = f.open_at(&elsewhere, OpenMode::MustExist)?;
+    same_rows("the restored storage", &storage_rows(&*storage)?, &rows)?;
+    equal("the digest", &storage_digest(&*storage)?, &digest)
+}
+
+/// Writes enough for several pages, closes, and damages the data in the middle of the largest file.
+fn damaged_storage(f: &mut Fixture) -> CaseResult<Vec<Row>> {
+    let mut random = f.random();
+    let rows: Vec<Row> = numbered(4000).into_iter().map(|key| (key, random.bytes(200))).collect();
+    for chunk in rows.chunks(500) {
+        f.write(|batch| chunk.iter().for_each(|(key, value)| batch.put(key, value)))?;
+    }
+    if f.has(Capability::Compact) {
+        f.storage().compact(KeyRange::ALL)?;
+    }
+    f.storage().close()?;
+    f.drop_storage();
+    let mut largest = (0, PathBuf::new());
+    for file in files_of(&f.dir())? {
+        let path = f.dir().join(file);
+        largest = largest.max((fs::metadata(&path)?.len(), path));
+    }
+    let (length, path) = largest;
+    let middle = length as usize / 2;
+    for offset in [middle, middle + 1, middle + 2] {
+        flip(&path, offset)?;
+    }
+    Ok(rows)
+}
+
+/// Reads a damaged storage up to the cursor's first error; `None` when the damage kept it from opening.
+fn read_to_error(f: &mut Fixture, rows: &[Row]) -> CaseResult<Option<Box<dyn Cursor>>> {
+    let opened = f.open_at(&f.dir(), OpenMode::MustExist);
+    let Ok(storage) = opened else { return Ok(None) };
+    let Ok(mut cursor) = storage.cursor(KeyRange::ALL, Direction::Forward) else {
+        return Ok(None);
+    };
+    let (mut page, mut found) = (Page::new(), Vec::new());
+    loop {
+        page.clear();
+        let end = cursor.next_page(&mut page);
+        found.extend(page.iter().map(|(key, value)| (key.to_vec(), value.to_vec())));
+        same_rows("what came before the error", &found, &rows[..found.len().min(rows.len())])?;
+        match end {
+            Ok(PageEnd::More) => {}
+            Ok(PageEnd::End) if found.len() == rows.len() => {
+                return skipped(
+                    "the changed bytes are in no entry's data, so no cursor meets them",
+                );
+            }
+            Ok(PageEnd::End) => {
+                return failed(format!(
+                    "the cursor says end after {} of {} entries of a damaged storage, without an error",
+                    found.len(),
+                    rows.len()
+                ));
+            }
+            Err(_) => return Ok(Some(cursor)),
+        }
+    }
+}
+
+fn damage_is_not_the_end(f: &mut Fixture) -> CaseResult {
+    let rows = damaged_storage(f)?;
+    read_to_error(f, &rows).map(drop)
+}
+
+fn error_is_sticky(f: &mut Fixture) -> CaseResult {
+    let rows = damaged_storage(f)?;
+    let Some(mut cursor) = read_to_error(f, &rows)? else {
+        return skipped("the damage keeps the storage from opening, so no cursor meets it");
+    };
+    let mut page = Page::new();
+    for attempt in 0..3 {
+        let outcome = cursor.next_page(&mut page);
+        holds(format!("page {attempt} after the error is an error"), outcome.is_err())?;
+        holds(format!("page {attempt} after the error is empty"), page.is_empty())?;
+    }
+    holds("a seek after the error is an error", cursor.seek(&rows[0].0).is_err())?;
+    holds("a page after that seek is an error", cursor.next_page(&mut page).is_err())
+}
