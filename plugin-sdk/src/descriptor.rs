@@ -74,10 +74,7 @@ impl PluginDescriptor {
         let refused = |what: String| {
             Err(Error::new(ErrorKind::InvalidArgument, "check plugin descriptor", what))
         };
-        let well_formed = self.name.len() <= NAME_BYTES_MAX
-            && self.name.starts_with(|c: char| c.is_ascii_lowercase())
-            && self.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-        if !well_formed {
+        if !is_plugin_name(&self.name) {
             return refused(format!(
                 "invalid plugin name {:?}; a name is a-z, 0-9 and -, begins with a letter, at most {NAME_BYTES_MAX} bytes",
                 self.name
@@ -93,4 +90,21 @@ impl PluginDescriptor {
             _ => Ok(()),
         }
     }
+}
+
+/// Is it `[a-z][a-z0-9-]*`, at most [`NAME_BYTES_MAX`] bytes?
+pub(crate) const fn is_plugin_name(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    if bytes.is_empty() || bytes.len() > NAME_BYTES_MAX || !bytes[0].is_ascii_lowercase() {
+        return false;
+    }
+    let mut index = 1;
+    while index < bytes.len() {
+        let byte = bytes[index];
+        if !byte.is_ascii_lowercase() && !byte.is_ascii_digit() && byte != b'-' {
+            return false;
+        }
+        index += 1;
+    }
+    true
 }

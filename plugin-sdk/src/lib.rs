@@ -79,8 +79,7 @@ pub mod prelude {
 /// What the expansion of [`export_plugin!`] names; no part of the contract.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::abi::root::{
-        Exportable, Header, HostPackRoot, Identity, Linked, PluginRootRef, StorageRoot, header,
-    };
+    pub use crate::abi::root::{Exportable, Header, Identity, Linked, PluginRootRef, header};
+    pub use crate::export::{assert_plugin_name, host_pack_root, storage_root};
     pub use inventory;
 }

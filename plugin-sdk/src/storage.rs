@@ -100,6 +100,11 @@ pub struct VerifyReport {
 }
 
 /// Opens a backend.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no storage backend that a host can open",
+    label = "does not implement `StorageFactory`",
+    note = "implement `StorageFactory` (its options and how it is opened) and `StorageBackend` (what is done with it) for the type"
+)]
 pub trait StorageFactory: StorageBackend + Sized + 'static {
     /// The options, as the `[storage.options]` table of a configuration gives them.
     ///

@@ -139,8 +139,14 @@ pub fn backend_hint(backend: &str, error: &Error) -> Option<String> {
     let built_in = crate::builtin::STORAGE_BACKENDS;
     (is_unknown && is_name && !built_in.contains(&backend)).then(|| {
         let file = format!("libsupervm_storage_{}.so", backend.replace('-', "_"));
+        let source = match backend {
+            "leveldb" | "rocksdb" => {
+                format!("build its plugin (cargo build --release -p supervm-storage-{backend})")
+            }
+            _ => "get its plugin".to_owned(),
+        };
         format!(
-            "\"{backend}\" is not linked into this program; get its plugin and put {file} into a directory of plugins.dirs or SUPERVM_PLUGIN_PATH, or name its path as the backend; built in are {}",
+            "\"{backend}\" is not linked into this program; {source} and put {file} beside supervm or into a directory of plugins.dirs or SUPERVM_PLUGIN_PATH, or name its path as the backend; built in are {}",
             built_in.join(", ")
         )
     })

@@ -4,12 +4,14 @@ mod common;
 
 use common::{Place, contract};
 
-const SUBCOMMANDS: [&[&str]; 17] = [
+const SUBCOMMANDS: &[&[&str]] = &[
     &[],
     &["run"],
     &["demo"],
     &["plugin"],
     &["plugin", "list"],
+    &["plugin", "new"],
+    &["plugin", "check"],
     &["plugin", "inspect"],
     &["config"],
     &["config", "show"],
@@ -28,7 +30,7 @@ const SUBCOMMANDS: [&[&str]; 17] = [
 fn every_help_has_examples() {
     let place = Place::new();
     for subcommand in SUBCOMMANDS {
-        let ran = place.run(&[subcommand, &["--help"]].concat());
+        let ran = place.run(&[*subcommand, &["--help"]].concat());
         assert_eq!(ran.code, 0, "{subcommand:?}");
         assert!(ran.stdout.contains("Examples:\n  "), "{subcommand:?}: {}", ran.stdout);
     }

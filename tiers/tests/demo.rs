@@ -47,7 +47,7 @@ fn the_token_ends_in_one_digest_on_every_backend() {
     let token = demo(&report, "token");
     assert_eq!(token["transfers"], 1000);
     let backends = token["backends"].as_array().unwrap();
-    for name in supervm_tiers::builtin::STORAGE_BACKENDS {
+    for &name in supervm_tiers::builtin::STORAGE_BACKENDS {
         assert!(backends.iter().any(|row| row["backend"] == name), "{name}");
     }
     for row in backends {

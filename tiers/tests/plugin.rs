@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Place, lmdb_library};
+use common::{Place, storage_library};
 use serde_json::Value;
 
 fn named<'a>(list: &'a Value, name: &str) -> Vec<&'a Value> {
@@ -15,7 +15,8 @@ fn named<'a>(list: &'a Value, name: &str) -> Vec<&'a Value> {
 fn with_library() -> Place {
     let place = Place::new();
     std::fs::create_dir(place.path().join("plugins")).unwrap();
-    std::fs::copy(lmdb_library(), place.path().join("plugins/libsupervm_storage_lmdb.so")).unwrap();
+    std::fs::copy(storage_library("lmdb"), place.path().join("plugins/libsupervm_storage_lmdb.so"))
+        .unwrap();
     place
 }
 
@@ -83,10 +84,20 @@ fn inspect_of_a_sound_library_shows_every_step_and_what_it_can_do() {
             ran.stdout
         );
     }
-    assert!(ran.stdout.contains("snapshot"), "{}", ran.stdout);
+    for said in [
+        "can       checkpoint, ",
+        "limits    key 511 B, ",
+        "option    map_bytes_max = \"64GiB\"  (ByteSize)",
+        "[storage]\nbackend = \"/",
+        "sha256 = \"",
+    ] {
+        assert!(ran.stdout.contains(said), "{said}: {}", ran.stdout);
+    }
     let report = place.json(&["plugin", "inspect", LIBRARY]);
     assert_eq!(report["inspection"]["descriptor"]["name"], "lmdb");
     assert_eq!(report["manifest"], Value::Null);
+    assert_eq!(report["sha256"], report["inspection"]["steps"][2]["found"]);
+    assert!(report["inspection"]["descriptor"]["config_schema"]["properties"].is_object());
     assert!(!place.path().join("plugins/libsupervm_storage_lmdb.toml").exists());
 }
 

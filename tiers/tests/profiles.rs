@@ -110,7 +110,7 @@ fn the_documented_environment_variables_and_options_are_accepted() {
         assert_eq!(settings.source(&key).to_string(), format!("environment {name}"));
     }
 
-    for backend in supervm_tiers::builtin::STORAGE_BACKENDS {
+    for &backend in supervm_tiers::builtin::STORAGE_BACKENDS {
         let (_, section) = text.split_once(&format!("### {backend}\n")).unwrap();
         let section = section.split("\n#").next().unwrap();
         let mut documented: Vec<_> = section

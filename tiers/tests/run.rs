@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Place, contract, lmdb_library};
+use common::{Place, contract, storage_library};
 use serde_json::{Value, json};
 
 fn keys(object: &Value) -> Vec<&str> {
@@ -149,7 +149,7 @@ fn the_sender_is_who_the_contract_sees() {
 #[test]
 fn a_backend_by_path_is_the_backend_by_name() {
     let token = contract("token.wat");
-    let library = lmdb_library();
+    let library = storage_library("lmdb");
     let reports = ["lmdb", &library].map(|backend| {
         let place = Place::new();
         let run = |arguments: &[&str]| {

@@ -20,6 +20,11 @@ pub const ADDRESS_BYTES: usize = 20;
 pub type Address = [u8; ADDRESS_BYTES];
 
 /// A host pack: a named set of functions in one import module.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no host pack",
+    label = "does not implement `HostPack`",
+    note = "implement `HostPack` for the type: its import module and its table of functions"
+)]
 pub trait HostPack: 'static {
     /// The import module that contracts name, such as `storage_api`.
     const MODULE: &'static str;

@@ -1,8 +1,8 @@
 //! What may be typed.
 
+use super::plugin::PluginArguments;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use std::ffi::OsString;
 use std::path::PathBuf;
 use supervm_tiers::TierName;
 
@@ -63,7 +63,7 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Show what SuperVM does, on built-in contracts and temporary data
     Demo(DemoArguments),
-    /// List plugins, or look at one
+    /// List plugins, write a new one, check one
     Plugin(PluginArguments),
     /// Show or check a configuration
     Config(ConfigArguments),
@@ -151,50 +151,6 @@ pub(crate) struct DemoArguments {
     /// Run once and exit, for scripts; no demo does anything else
     #[arg(long)]
     pub(crate) once: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  supervm plugin list
-  supervm plugin inspect target/release/libsupervm_storage_lmdb.so
-  supervm plugin inspect --manifest libsupervm_storage_redb.so")]
-pub(crate) struct PluginArguments {
-    #[command(subcommand)]
-    pub(crate) action: PluginAction,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum PluginAction {
-    /// List the plugins that are linked in or found, with what is wrong with them
-    #[command(
-        after_help = "Examples:\n  supervm plugin list\n  supervm plugin list --config node.toml --json"
-    )]
-    List {
-        #[command(flatten)]
-        profile: ProfileArguments,
-    },
-    /// Check a shared library step by step, in a process of its own
-    #[command(after_help = "\
-Examples:
-  supervm plugin inspect target/release/libsupervm_storage_lmdb.so
-  supervm plugin inspect --manifest libsupervm_storage_redb.so
-
-With --manifest, a sound library gets a manifest beside it (lib*.toml): `plugin list` then reads it instead of loading the library.")]
-    Inspect {
-        /// The shared library
-        path: PathBuf,
-        /// Write the manifest beside the library
-        #[arg(long)]
-        manifest: bool,
-    },
-    /// Load the library in this process and answer the parent
-    #[command(hide = true)]
-    Probe {
-        /// What the parent appends
-        #[arg(trailing_var_arg = true)]
-        arguments: Vec<OsString>,
-    },
 }
 
 #[derive(Debug, Args)]

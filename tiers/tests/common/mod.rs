@@ -93,13 +93,13 @@ pub(crate) fn contract(name: &str) -> String {
     dir.join(name).canonicalize().unwrap().to_str().unwrap().to_owned()
 }
 
-/// The path of LMDB's plugin as a shared library.
+/// The path of a storage plugin as a shared library.
 ///
 /// Cargo makes it beside the test's executable, together with the library that is linked in. Building it from here would
 /// replace that one under the other tests.
-pub(crate) fn lmdb_library() -> String {
+pub(crate) fn storage_library(backend: &str) -> String {
     let executable = std::env::current_exe().unwrap();
-    let library = executable.with_file_name("libsupervm_storage_lmdb.so");
+    let library = executable.with_file_name(format!("libsupervm_storage_{backend}.so"));
     assert!(library.is_file(), "{} is missing", library.display());
     library.to_str().unwrap().to_owned()
 }
