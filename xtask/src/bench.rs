@@ -2,6 +2,7 @@
 
 use crate::steps;
 use anyhow::{Context, Result, ensure};
+use clap::Subcommand;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs;
@@ -12,6 +13,37 @@ use std::time::SystemTime;
 /// The workspace of benchmarks against other projects' crates; the main build never compiles them.
 const PEERS: &str = "bench/Cargo.toml";
 const PAGE: &str = "docs/benchmarks.md";
+/// Around the sections of [`PAGE`] that a [`Comparison`] writes.
+const SECTIONS: (&str, &str) = ("<!-- written by", "end -->");
+
+/// A benchmark that is a program of its own.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Comparison {
+    /// Compare each database's own crate with SuperVM's backend, linked in and loaded: what the plugin boundary costs.
+    #[command(disable_help_flag = true)]
+    Boundary {
+        /// Passed on; `--help` lists what there is.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+/// Runs one comparison.
+pub(crate) fn compare(Comparison::Boundary { arguments }: &Comparison) -> Result<()> {
+    let features = database_features(arguments);
+    let mut run = vec!["run", "--release", "--manifest-path", PEERS, "--bin", "boundary"];
+    run.extend(["--features", &features, "--"]);
+    run.extend(arguments.iter().map(String::as_str));
+    steps::cargo(&run)
+}
+
+/// The databases that take minutes to compile, as far as `arguments` ask for them.
+fn database_features(arguments: &[String]) -> String {
+    let asks_for_some = arguments.iter().any(|argument| argument.starts_with("--backend"));
+    let is_wanted =
+        |name: &&str| !asks_for_some || arguments.iter().any(|argument| argument.ends_with(name));
+    ["leveldb", "rocksdb"].into_iter().filter(is_wanted).collect::<Vec<_>>().join(",")
+}
 
 /// Runs the benchmarks of both workspaces. Without a filter, [`PAGE`] is written anew.
 pub(crate) fn run(filter: Option<&str>) -> Result<()> {
@@ -21,12 +53,15 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
     }
     ensure!(!figures.is_empty(), "no benchmark ran; see `cargo bench -- --list` for their names");
     figures.sort_by(|a, b| a.name.cmp(&b.name));
-    let page = page(&figures)?;
+    let mut page = page(&figures)?;
     if filter.is_some() {
         println!("{page}");
         return Ok(());
     }
     let path = steps::repository().join(PAGE);
+    if let Ok(before) = fs::read_to_string(&path) {
+        page.push_str(&other_sections(&before));
+    }
     fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
     println!("wrote {}", path.display());
     Ok(())
@@ -42,9 +77,8 @@ struct Figure {
 }
 
 fn run_workspace(manifest: &str, filter: Option<&str>) -> Result<Vec<Figure>> {
-    let metadata = metadata(manifest)?;
-    let target =
-        metadata["target_directory"].as_str().context("cargo named no target directory")?;
+    let metadata = steps::metadata(manifest)?;
+    let target = steps::target_dir(manifest)?;
     let started = SystemTime::now();
     for (package, bench) in benches(&metadata) {
         let mut arguments =
@@ -55,20 +89,12 @@ fn run_workspace(manifest: &str, filter: Option<&str>) -> Result<Vec<Figure>> {
         steps::cargo(&arguments)?;
     }
     let mut figures = Vec::new();
-    let report = Path::new(target).join("criterion");
+    let report = target.join("criterion");
     collect(&report, started, &mut figures)?;
     if !figures.is_empty() {
         println!("report: {}", report.join("report/index.html").display());
     }
     Ok(figures)
-}
-
-fn metadata(manifest: &str) -> Result<Value> {
-    let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
-    command.args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path", manifest]);
-    let output = command.current_dir(steps::repository()).output().context("cannot run cargo")?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).context("cargo's metadata does not parse")
 }
 
 fn benches(metadata: &Value) -> Vec<(String, String)> {
@@ -155,6 +181,15 @@ fn page(figures: &[Figure]) -> Result<String> {
     Ok(page)
 }
 
+/// What others wrote into `page`, from the first of their marks to the last.
+fn other_sections(page: &str) -> String {
+    let (begin, end) = SECTIONS;
+    let Some((start, last)) = page.find(begin).zip(page.rfind(end)) else {
+        return String::new();
+    };
+    page.get(start..last + end.len()).map_or_else(String::new, |sections| format!("\n{sections}\n"))
+}
+
 fn machine() -> Result<Vec<(&'static str, String)>> {
     let field = |file: &str, name: &str| -> Result<String> {
         let text = fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
@@ -198,7 +233,7 @@ fn three_digits(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, scaled};
+    use super::{database_features, duration, other_sections, scaled};
 
     #[test]
     fn durations_have_three_digits_and_a_unit() {
@@ -209,5 +244,23 @@ mod tests {
     #[test]
     fn rates_have_three_digits_and_a_scale() {
         assert_eq!([512.0, 38_400.0, 2.5e6].map(scaled), ["512 ", "38.4 K", "2.50 M"]);
+    }
+
+    #[test]
+    fn the_page_keeps_what_another_program_wrote() {
+        let section = "<!-- written by x: begin -->\n\ntable\n\n<!-- written by x: end -->";
+        let page = format!("# Benchmarks\n\nfigures\n\n{section}\n");
+        assert_eq!(other_sections(&page), format!("\n{section}\n"));
+        assert_eq!(other_sections("# Benchmarks\n"), "");
+    }
+
+    #[test]
+    fn a_database_is_compiled_when_it_is_asked_for_or_nothing_is() {
+        let features = |arguments: &[&str]| {
+            database_features(&arguments.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(features(&["--rounds", "30"]), "leveldb,rocksdb");
+        assert_eq!(features(&["--backend", "lmdb"]), "");
+        assert_eq!(features(&["--backend", "lmdb", "--backend=rocksdb"]), "rocksdb");
     }
 }

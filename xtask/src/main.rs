@@ -4,6 +4,7 @@
 //! have to name.
 
 mod bench;
+mod conformance;
 mod setup;
 mod steps;
 
@@ -23,15 +24,24 @@ struct Arguments {
 enum Task {
     /// Install the system packages that native libraries need to build (cmake, libclang).
     Setup,
-    /// Set up, build everything, every plugin's shared library included, and run all tests.
+    /// Set up, build everything, run all tests, and the conformance suite on every storage plugin's shared library.
     Test {
-        /// Passed to the test binaries, such as a part of a test's name.
+        /// Passed to the test binaries, such as a part of a test's name; the suite is then left out.
         filter: Vec<String>,
     },
+    /// Run the conformance suite on every storage plugin's shared library; a table at the end.
+    Conformance {
+        /// How thorough, as `supervm-conformance run --help` explains it.
+        #[arg(long, default_value = "core")]
+        profile: String,
+    },
     /// Run all benchmarks and write docs/benchmarks.md; criterion's HTML report stays in the target directory.
+    #[command(args_conflicts_with_subcommands = true)]
     Bench {
         /// Passed to the benchmarks, such as a part of a benchmark's name; docs/benchmarks.md is then left alone.
         filter: Option<String>,
+        #[command(subcommand)]
+        comparison: Option<bench::Comparison>,
     },
 }
 
@@ -50,17 +60,38 @@ fn run(task: Task) -> Result<()> {
         Task::Setup => setup::system_packages(),
         Task::Test { filter } => {
             setup::system_packages()?;
-            steps::cargo(&["build", "--release", "--workspace"])?;
-            let mut test = vec!["test", "--release", "--workspace", "--all-features"];
-            if !filter.is_empty() {
-                test.push("--");
-                test.extend(filter.iter().map(String::as_str));
-            }
-            steps::cargo(&test)
+            test(&filter)
         }
-        Task::Bench { filter } => {
+        Task::Conformance { profile } => {
             setup::system_packages()?;
-            bench::run(filter.as_deref())
+            conformance::run(&profile)
+        }
+        Task::Bench { filter, comparison } => {
+            setup::system_packages()?;
+            match comparison {
+                Some(comparison) => bench::compare(&comparison),
+                None => bench::run(filter.as_deref()),
+            }
         }
     }
+}
+
+/// The backends that a feature of `supervm-tiers` links in are libraries in the first run, and linked in in the second.
+fn test(filter: &[String]) -> Result<()> {
+    const LINKED: [&str; 6] =
+        ["--features", "supervm-tiers/all-backends", "--test", "backends", "--test", "profiles"];
+    steps::cargo(&["build", "--release", "--workspace"])?;
+    for selection in [&[][..], &LINKED] {
+        let mut test = vec!["test", "--release", "--workspace"];
+        test.extend(selection);
+        if !filter.is_empty() {
+            test.push("--");
+            test.extend(filter.iter().map(String::as_str));
+        }
+        steps::cargo(&test)?;
+    }
+    if filter.is_empty() {
+        conformance::run("core")?;
+    }
+    Ok(())
 }

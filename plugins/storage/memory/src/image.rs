@@ -9,7 +9,7 @@
 //! what was written after it, all of it and nothing else.
 
 use crate::error;
-use crate::snapshot::{self, Map};
+use crate::tree::Tree;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -24,10 +24,10 @@ const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 20;
 const CHECKSUM_BYTES: usize = 32;
 
-/// Puts the image of `map` into `dir`: whole, on disk, or not at all.
-pub(crate) fn write(dir: &Path, map: &Map) -> Result<()> {
+/// Puts the image of `tree` into `dir`: whole, on disk, or not at all.
+pub(crate) fn write(dir: &Path, tree: &Tree) -> Result<()> {
     let (path, partial) = (dir.join(IMAGE_FILE), dir.join(PARTIAL_FILE));
-    let written = write_entries(&partial, map)
+    let written = write_entries(&partial, tree)
         // IMPORTANT: the content is on disk before the name is, and the name before the call returns.
         .and_then(|()| fs::rename(&partial, &path))
         .and_then(|()| File::open(dir)?.sync_all());
@@ -38,7 +38,7 @@ pub(crate) fn write(dir: &Path, map: &Map) -> Result<()> {
     })
 }
 
-fn write_entries(path: &Path, map: &Map) -> std::io::Result<()> {
+fn write_entries(path: &Path, tree: &Tree) -> std::io::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     let mut checksum = Sha256::new();
     let mut put = |bytes: &[u8]| {
@@ -47,8 +47,8 @@ fn write_entries(path: &Path, map: &Map) -> std::io::Result<()> {
     };
     put(MAGIC)?;
     put(&VERSION.to_le_bytes())?;
-    put(&(map.len() as u64).to_le_bytes())?;
-    for (key, value) in snapshot::entries(map, KeyRange::ALL) {
+    put(&(tree.len() as u64).to_le_bytes())?;
+    for (key, value) in tree.ascending(KeyRange::ALL) {
         put(&(key.len() as u32).to_le_bytes())?;
         put(&(value.len() as u32).to_le_bytes())?;
         put(key)?;
@@ -58,11 +58,11 @@ fn write_entries(path: &Path, map: &Map) -> std::io::Result<()> {
     file.into_inner()?.sync_all()
 }
 
-/// The map that `image`, the content of the file at `path`, holds.
+/// The tree that `image`, the content of the file at `path`, holds.
 ///
 /// # Errors
 /// `Corruption` for a damaged or cut image, `FormatMismatch` for a file of another kind or version.
-pub(crate) fn parse(path: &Path, image: &[u8]) -> Result<Map> {
+pub(crate) fn parse(path: &Path, image: &[u8]) -> Result<Tree> {
     if !image.starts_with(MAGIC) {
         let cut = MAGIC.starts_with(image);
         return Err(if cut {
@@ -92,10 +92,10 @@ pub(crate) fn parse(path: &Path, image: &[u8]) -> Result<Map> {
 }
 
 /// The entries of an image whose checksum is right; what is wrong nevertheless was written wrong.
-fn parse_entries(content: &[u8]) -> std::result::Result<Map, String> {
+fn parse_entries(content: &[u8]) -> std::result::Result<Tree, String> {
     let (header, mut rest) = content.split_at(HEADER_BYTES);
     let expected = header.last_chunk::<8>().map_or(0, |count| u64::from_le_bytes(*count));
-    let mut map = Map::new();
+    let mut tree = Tree::default();
     let mut last: &[u8] = &[];
     while !rest.is_empty() {
         let at = content.len() - rest.len();
@@ -104,11 +104,11 @@ fn parse_entries(content: &[u8]) -> std::result::Result<Map, String> {
         if key <= last || key.len() > KEY_BYTES_MAX || value.len() > VALUE_BYTES_MAX {
             return Err(format!("the entry at byte {at} is out of order or out of bounds"));
         }
-        map.insert(key.into(), value.into());
+        tree.insert(key, value);
         (last, rest) = (key, after);
     }
-    let found = map.len() as u64;
-    if found != expected { Err(format!("{found} entries, {expected} expected")) } else { Ok(map) }
+    let found = tree.len() as u64;
+    if found != expected { Err(format!("{found} entries, {expected} expected")) } else { Ok(tree) }
 }
 
 fn split_entry(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {

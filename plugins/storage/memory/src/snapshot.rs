@@ -1,42 +1,21 @@
-//! Fixed views of the map: snapshots and cursors.
+//! Fixed views of the tree: snapshots and cursors.
 //!
-//! Both own a clone of the persistent map. The clone shares every node with the live map until a write changes it, so a view
+//! Both own a clone of the tree. The clone shares every node with the live one until a write changes it, so a view
 //! costs a pointer when it is made, and afterwards the nodes that were rewritten since.
 
-use imbl::OrdMap;
-use std::ops::Bound;
-use std::sync::Arc;
+use crate::tree::Tree;
 use supervm_plugin_sdk::prelude::*;
 
-/// Keys and values by key; both are shared with every clone.
-pub(crate) type Map = OrdMap<Arc<[u8]>, Arc<[u8]>>;
-
-/// The entries of `map` in `range`, in both directions.
-pub(crate) fn entries<'a>(
-    map: &'a Map,
-    range: KeyRange<'a>,
-) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> {
-    // An inverted range becomes the empty one at its start.
-    let end = match range.end {
-        Some(end) => Bound::Excluded(end.max(range.start)),
-        None => Bound::Unbounded,
-    };
-    map.range::<_, [u8]>((Bound::Included(range.start), end))
-        .map(|(key, value)| (key.as_ref(), value.as_ref()))
+pub(crate) fn get(tree: &Tree, key: &[u8], value: &mut ByteBuf) -> bool {
+    tree.get(key).inspect(|found| value.set(found)).is_some()
 }
 
-pub(crate) fn get(map: &Map, key: &[u8], value: &mut ByteBuf) -> bool {
-    map.get(key).inspect(|found| value.set(found)).is_some()
-}
-
-pub(crate) fn multi_get(map: &Map, keys: &[&[u8]], values: &mut Values) {
-    for key in keys {
-        values.push(map.get(*key).map(AsRef::as_ref));
-    }
+pub(crate) fn multi_get(tree: &Tree, keys: &[&[u8]], values: &mut Values) {
+    keys.iter().for_each(|key| values.push(tree.get(key)));
 }
 
 /// A view that keys are read from and cursors are made on.
-pub(crate) struct MemorySnapshot(pub(crate) Map);
+pub(crate) struct MemorySnapshot(pub(crate) Tree);
 
 impl StorageSnapshot for MemorySnapshot {
     fn get(&self, key: &[u8], value: &mut ByteBuf) -> Result<bool> {
@@ -55,22 +34,22 @@ impl StorageSnapshot for MemorySnapshot {
 
 /// A position in a range of a view.
 pub(crate) struct MemoryCursor {
-    map: Map,
+    tree: Tree,
     ahead: RangeAhead,
 }
 
 impl MemoryCursor {
-    pub(crate) fn new(map: Map, range: KeyRange<'_>, direction: Direction) -> Self {
-        Self { map, ahead: RangeAhead::new(range, direction) }
+    pub(crate) fn new(tree: Tree, range: KeyRange<'_>, direction: Direction) -> Self {
+        Self { tree, ahead: RangeAhead::new(range, direction) }
     }
 }
 
 impl Cursor for MemoryCursor {
     fn next_page(&mut self, page: &mut Page) -> Result<PageEnd> {
-        let rows = entries(&self.map, self.ahead.range());
+        let range = self.ahead.range();
         let last = match self.ahead.direction() {
-            Direction::Forward => fill(page, rows),
-            Direction::Reverse => fill(page, rows.rev()),
+            Direction::Forward => fill(page, self.tree.ascending(range)),
+            Direction::Reverse => fill(page, self.tree.descending(range)),
         };
         let Some(last) = last.map(<[u8]>::to_vec) else {
             self.ahead.finish();

@@ -1,15 +1,16 @@
-//! The live map.
+//! The live tree.
 
 use crate::config::MemoryConfig;
 use crate::error;
 use crate::image::{self, IMAGE_FILE};
-use crate::snapshot::{self, Map, MemoryCursor, MemorySnapshot};
+use crate::snapshot::{self, MemoryCursor, MemorySnapshot};
+use crate::tree::Tree;
 use parking_lot::{Mutex, RwLock};
 use std::fs;
 use std::path::{Path, PathBuf};
 use supervm_plugin_sdk::prelude::*;
 
-/// Memory of one entry beside its bytes: two reference-counted slices, two pointers to them, and a share of a node.
+/// Memory of one entry beside its bytes: its counts, the pointer to it, its head, and a share of a node.
 const ENTRY_OVERHEAD_BYTES: u64 = 100;
 
 const CAPABILITIES: Capabilities = Capabilities::new()
@@ -37,7 +38,7 @@ pub struct MemoryStorage {
 
 #[derive(Debug, Clone, Default)]
 struct Live {
-    map: Map,
+    tree: Tree,
     /// Bytes of keys and values.
     bytes: u64,
     /// Batches applied since open.
@@ -65,7 +66,7 @@ impl StorageFactory for MemoryStorage {
                     return Err(Error::new(ErrorKind::NotFound, "open", refused)
                         .with("path", path.display()));
                 }
-                image::write(dir, &Map::new())?;
+                image::write(dir, &Tree::default())?;
                 Live::default()
             }
             Err(failed) => return Err(error::io("open", &path, failed)),
@@ -81,16 +82,16 @@ impl StorageBackend for MemoryStorage {
     }
 
     fn get(&self, key: &[u8], value: &mut ByteBuf) -> Result<bool> {
-        Ok(snapshot::get(&self.live.read().map, key, value))
+        Ok(snapshot::get(&self.live.read().tree, key, value))
     }
 
     fn multi_get(&self, keys: &[&[u8]], values: &mut Values) -> Result<()> {
-        snapshot::multi_get(&self.live.read().map, keys, values);
+        snapshot::multi_get(&self.live.read().tree, keys, values);
         Ok(())
     }
 
-    /// Changes the map in place under its lock: readers see it before or after. With a quota it keeps a clone to go back to,
-    /// which makes the map copy the nodes that the batch changes.
+    /// Changes the tree in place under its lock: readers see it before or after. With a quota it keeps a clone to go back to,
+    /// which makes the tree copy the nodes that the batch changes.
     fn write(&self, batch: &WriteBatch, _: Durability) -> Result<()> {
         let mut live = self.live.write();
         let before = self.quota_bytes.map(|quota| (quota, live.clone()));
@@ -112,11 +113,11 @@ impl StorageBackend for MemoryStorage {
     }
 
     fn snapshot(&self) -> Result<Box<dyn StorageSnapshot>> {
-        Ok(Box::new(MemorySnapshot(self.live.read().map.clone())))
+        Ok(Box::new(MemorySnapshot(self.live.read().tree.clone())))
     }
 
     fn cursor(&self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn Cursor>> {
-        Ok(Box::new(MemoryCursor::new(self.live.read().map.clone(), range, direction)))
+        Ok(Box::new(MemoryCursor::new(self.live.read().tree.clone(), range, direction)))
     }
 
     /// Writes the image, whatever the durability: there is no cheaper way out of the process.
@@ -125,7 +126,7 @@ impl StorageBackend for MemoryStorage {
         let live = self.live.read().clone();
         if *saved != live.changes {
             let dir = self.path.parent().expect("the path was joined to a directory");
-            image::write(dir, &live.map)?;
+            image::write(dir, &live.tree)?;
             *saved = live.changes;
         }
         Ok(())
@@ -134,7 +135,7 @@ impl StorageBackend for MemoryStorage {
     fn stats(&self) -> Result<StorageStats> {
         let (keys, bytes) = {
             let live = self.live.read();
-            (live.map.len() as u64, live.bytes)
+            (live.tree.len() as u64, live.bytes)
         };
         let image = fs::metadata(&self.path).map_err(|e| error::io("stats", &self.path, e))?;
         Ok(StorageStats {
@@ -148,11 +149,11 @@ impl StorageBackend for MemoryStorage {
 
     fn checkpoint(&self, dir: &Path) -> Result<()> {
         fs::create_dir(dir).map_err(|e| error::io("checkpoint", dir, e))?;
-        let map = self.live.read().map.clone();
-        image::write(dir, &map)
+        let tree = self.live.read().tree.clone();
+        image::write(dir, &tree)
     }
 
-    /// Checks the image on disk against its checksum, and the map against its count of bytes.
+    /// Checks the image on disk against its checksum, and the tree against its count of bytes.
     fn verify(&self) -> Result<VerifyReport> {
         let mut report = VerifyReport::default();
         let bytes = fs::read(&self.path).map_err(|e| error::io("verify", &self.path, e))?;
@@ -160,8 +161,8 @@ impl StorageBackend for MemoryStorage {
             report.problems.push(problem.to_string());
         }
         let live = self.live.read().clone();
-        let recounted = Live::from(live.map.clone());
-        report.checked = live.map.len() as u64;
+        let recounted = Live::from(live.tree.clone());
+        report.checked = live.tree.len() as u64;
         if recounted.bytes != live.bytes {
             report
                 .problems
@@ -181,12 +182,11 @@ impl Drop for MemoryStorage {
     }
 }
 
-impl From<Map> for Live {
-    fn from(map: Map) -> Self {
-        let bytes = snapshot::entries(&map, KeyRange::ALL)
-            .map(|(key, value)| (key.len() + value.len()) as u64)
-            .sum();
-        Self { map, bytes, changes: 0 }
+impl From<Tree> for Live {
+    fn from(tree: Tree) -> Self {
+        let entries = tree.ascending(KeyRange::ALL);
+        let bytes = entries.map(|(key, value)| (key.len() + value.len()) as u64).sum();
+        Self { tree, bytes, changes: 0 }
     }
 }
 
@@ -204,20 +204,20 @@ impl Live {
 
     fn put(&mut self, key: &[u8], value: &[u8]) {
         self.bytes += value.len() as u64;
-        match self.map.insert(key.into(), value.into()) {
-            Some(old) => self.bytes -= old.len() as u64,
+        match self.tree.insert(key, value) {
+            Some(before) => self.bytes -= before as u64,
             None => self.bytes += key.len() as u64,
         }
     }
 
     fn delete(&mut self, key: &[u8]) {
-        if let Some(old) = self.map.remove(key) {
-            self.bytes -= (key.len() + old.len()) as u64;
+        if let Some(before) = self.tree.remove(key) {
+            self.bytes -= (key.len() + before) as u64;
         }
     }
 
     fn delete_range(&mut self, range: KeyRange<'_>) {
-        let inside = snapshot::entries(&self.map, range);
+        let inside = self.tree.ascending(range);
         let keys: Vec<Vec<u8>> = inside.map(|(key, _)| key.to_vec()).collect();
         keys.iter().for_each(|key| self.delete(key));
     }

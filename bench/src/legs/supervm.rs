@@ -6,9 +6,12 @@ use supervm_plugin_sdk::load::Plugin;
 use supervm_plugin_sdk::prelude::*;
 use tempfile::TempDir;
 
-pub(crate) struct SupervmLeg {
+/// A storage of a plugin. Its options are the backend's defaults.
+#[derive(Debug)]
+pub struct SupervmLeg {
     storage: Box<dyn StorageBackend>,
     value: ByteBuf,
+    values: Values,
     page: Page,
     batch: WriteBatch,
     // Dropped after the storage that is in it.
@@ -16,14 +19,18 @@ pub(crate) struct SupervmLeg {
 }
 
 impl SupervmLeg {
-    pub(crate) fn open(plugin: &Plugin, dir: TempDir, mode: OpenMode) -> Self {
+    /// Opens the storage in `dir`.
+    pub fn open(plugin: &Plugin, dir: TempDir, mode: OpenMode) -> Self {
         let storage = plugin.open_storage(dir.path(), "", mode).expect("the image opens");
-        let (value, page, batch) = (ByteBuf::new(), Page::new(), WriteBatch::new());
-        Self { storage, value, page, batch, dir }
+        let (value, values) = (ByteBuf::new(), Values::new());
+        Self { storage, value, values, page: Page::new(), batch: WriteBatch::new(), dir }
     }
 
-    /// Closes the storage and leaves its directory.
-    pub(crate) fn close(self) -> TempDir {
+    /// Closes the storage, with nothing left to be tidied up in the background, and leaves its directory.
+    pub fn close(self) -> TempDir {
+        if self.storage.capabilities().has(Capability::Compact) {
+            self.storage.compact(KeyRange::ALL).expect("compact");
+        }
         self.storage.close().expect("nothing else uses the storage");
         self.dir
     }
@@ -36,8 +43,14 @@ impl Leg for SupervmLeg {
         found.then(|| read(&self.value))
     }
 
-    fn scan(&mut self, mut read: impl FnMut(&[u8], &[u8])) {
-        let mut cursor = self.storage.cursor(KeyRange::ALL, Direction::Forward).expect("cursor");
+    fn multi_get(&mut self, keys: &[&[u8]], read: impl FnMut(Option<&[u8]>)) {
+        self.values.clear();
+        self.storage.multi_get(keys, &mut self.values).expect("multi_get");
+        self.values.iter().for_each(read);
+    }
+
+    fn scan(&mut self, range: KeyRange<'_>, mut read: impl FnMut(&[u8], &[u8])) {
+        let mut cursor = self.storage.cursor(range, Direction::Forward).expect("cursor");
         loop {
             self.page.clear();
             let end = cursor.next_page(&mut self.page).expect("next_page");

@@ -6,10 +6,14 @@ use crate::data::Put;
 use crate::leg::Leg;
 use heed::types::Bytes;
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, RoTxn, WithoutTls};
+use std::fmt;
+use std::ops::Bound;
+use supervm_plugin_sdk::KeyRange;
 use supervm_storage_lmdb::LmdbConfig;
 use tempfile::TempDir;
 
-pub(crate) struct HeedLeg {
+/// An LMDB environment.
+pub struct HeedLeg {
     reading: Option<RoTxn<'static, WithoutTls>>,
     db: Database<'static, Bytes, Bytes>,
     env: Env<WithoutTls>,
@@ -17,9 +21,15 @@ pub(crate) struct HeedLeg {
     _dir: TempDir,
 }
 
+impl fmt::Debug for HeedLeg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeedLeg").field("env", &self.env).finish_non_exhaustive()
+    }
+}
+
 impl HeedLeg {
     /// Opens what the backend has filled.
-    pub(crate) fn open(dir: TempDir) -> Self {
+    pub fn open(dir: TempDir) -> Self {
         let config = LmdbConfig::default();
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
         options.map_size(config.map_bytes_max.0 as usize).max_readers(config.readers_max);
@@ -50,9 +60,13 @@ impl Leg for HeedLeg {
         db.get(self.reading(), key).expect("get").map(read)
     }
 
-    fn scan(&mut self, mut read: impl FnMut(&[u8], &[u8])) {
+    fn scan(&mut self, range: KeyRange<'_>, mut read: impl FnMut(&[u8], &[u8])) {
         let db = self.db;
-        for entry in db.iter(self.reading()).expect("iter") {
+        // LMDB does not search for an empty key.
+        let is_bounded = !range.start.is_empty();
+        let start = if is_bounded { Bound::Included(range.start) } else { Bound::Unbounded };
+        let bounds = (start, range.end.map_or(Bound::Unbounded, Bound::Excluded));
+        for entry in db.range(self.reading(), &bounds).expect("range") {
             let (key, value) = entry.expect("next entry");
             read(key, value);
         }

@@ -3,7 +3,8 @@
 
 use crate::data::Put;
 use crate::leg::Leg;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Rows};
+use supervm_plugin_sdk::KeyRange;
 use supervm_storage_sqlite::SqliteConfig;
 use tempfile::TempDir;
 
@@ -11,7 +12,9 @@ use tempfile::TempDir;
 const FILE: &str = "storage.sqlite3";
 const PAGE_BYTES: u64 = 4096;
 
-pub(crate) struct RusqliteLeg {
+/// A SQLite database.
+#[derive(Debug)]
+pub struct RusqliteLeg {
     is_reading: bool,
     reader: Connection,
     writer: Connection,
@@ -21,7 +24,7 @@ pub(crate) struct RusqliteLeg {
 
 impl RusqliteLeg {
     /// Opens what the backend has filled.
-    pub(crate) fn open(dir: TempDir) -> Self {
+    pub fn open(dir: TempDir) -> Self {
         let config = SqliteConfig::default();
         let connect = |flags, cache_bytes: u64| {
             let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -67,15 +70,28 @@ impl Leg for RusqliteLeg {
         Some(read(value.as_blob().expect("the column holds blobs")))
     }
 
-    fn scan(&mut self, mut read: impl FnMut(&[u8], &[u8])) {
-        let select = self.reading().prepare_cached("SELECT key, value FROM entries ORDER BY key");
+    fn multi_get(&mut self, keys: &[&[u8]], mut read: impl FnMut(Option<&[u8]>)) {
+        let select = self.reading().prepare_cached("SELECT value FROM entries WHERE key = ?1");
         let mut select = select.expect("prepare");
-        let mut rows = select.query([]).expect("query");
-        while let Some(row) = rows.next().expect("next row") {
-            let column = |index| row.get_ref(index).expect("the column is there");
-            let (key, value) = (column(0), column(1));
-            read(key.as_blob().expect("a blob"), value.as_blob().expect("a blob"));
+        for key in keys {
+            let mut rows = select.query([key]).expect("query");
+            let row = rows.next().expect("next row");
+            let value = row.map(|row| row.get_ref(0).expect("the column is there"));
+            read(value.map(|value| value.as_blob().expect("the column holds blobs")));
         }
+    }
+
+    fn scan(&mut self, range: KeyRange<'_>, read: impl FnMut(&[u8], &[u8])) {
+        const BOUNDED: &str =
+            "SELECT key, value FROM entries WHERE key >= ?1 AND key < ?2 ORDER BY key";
+        const UNBOUNDED: &str = "SELECT key, value FROM entries WHERE key >= ?1 ORDER BY key";
+        let sql = if range.end.is_some() { BOUNDED } else { UNBOUNDED };
+        let mut select = self.reading().prepare_cached(sql).expect("prepare");
+        let rows = match range.end {
+            Some(end) => select.query((range.start, end)),
+            None => select.query([range.start]),
+        };
+        read_rows(rows.expect("query"), read);
     }
 
     fn write(&mut self, batch: &[Put]) {
@@ -90,6 +106,14 @@ impl Leg for RusqliteLeg {
         }
         drop(put);
         run(&self.writer, "COMMIT");
+    }
+}
+
+fn read_rows(mut rows: Rows<'_>, mut read: impl FnMut(&[u8], &[u8])) {
+    while let Some(row) = rows.next().expect("next row") {
+        let column = |index| row.get_ref(index).expect("the column is there");
+        let (key, value) = (column(0), column(1));
+        read(key.as_blob().expect("a blob"), value.as_blob().expect("a blob"));
     }
 }
 

@@ -1,0 +1,117 @@
+//! The four legs of one backend.
+
+use super::clock::Clock;
+use super::work::{Measured, Reading, Work};
+use crate::backend::Backend;
+use crate::data::{Data, Query, Total};
+#[cfg(feature = "leveldb")]
+use crate::legs::LevelDbLeg;
+#[cfg(feature = "rocksdb")]
+use crate::legs::RocksDbLeg;
+use crate::legs::{HeedLeg, MapLeg, RusqliteLeg};
+use hdrhistogram::Histogram;
+use std::time::Duration;
+
+/// Index of the database's own crate among the [`Legs`]: what the others are compared with.
+pub(super) const RAW: usize = 0;
+/// The same once more, over another copy.
+pub(super) const RAW_AGAIN: usize = 1;
+/// The backend linked in.
+pub(super) const LINKED: usize = 2;
+/// The backend loaded from its shared library.
+pub(super) const LOADED: usize = 3;
+
+/// The legs, open and warm.
+pub(super) struct Legs<'a> {
+    name: &'static str,
+    backend: Backend<'a>,
+    data: &'a Data,
+    clock: Clock,
+    runners: Vec<Runner>,
+}
+
+/// A leg and how it reads.
+pub(super) struct Runner {
+    leg: Box<dyn Measured>,
+    pub(super) reading: Reading,
+    buffer: Vec<u8>,
+    clock: Clock,
+}
+
+impl<'a> Legs<'a> {
+    /// Opens all four of the backend `name`.
+    pub(super) fn open(name: &'static str, data: &'a Data, clock: Clock) -> Self {
+        let backend = Backend::new(name, data);
+        let mut legs = Self { name, backend, data, clock, runners: Vec::new() };
+        legs.runners = [RAW, RAW_AGAIN, LINKED, LOADED].map(|index| legs.runner(index)).into();
+        legs
+    }
+
+    /// Opens all of them anew, over new copies; one after the other, because memory may not have room for all twice.
+    pub(super) fn reopen(&mut self) {
+        for index in 0..self.runners.len() {
+            self.runners[index] = self.runner(index);
+        }
+    }
+
+    pub(super) fn all(&mut self) -> &mut [Runner] {
+        &mut self.runners
+    }
+
+    /// What is stored in them, at first.
+    pub(super) fn data(&self) -> &'a Data {
+        self.data
+    }
+
+    /// Opens one and reads everything, which has to be what was filled in.
+    fn runner(&self, index: usize) -> Runner {
+        // A backend copies by itself.
+        let (leg, reading): (Box<dyn Measured>, _) = match index {
+            LINKED => (Box::new(self.backend.linked()), Reading::InPlace),
+            LOADED => (Box::new(self.backend.loaded()), Reading::InPlace),
+            _ => (raw(self.name, &self.backend, self.data), Reading::Copied),
+        };
+        let mut runner = Runner { leg, reading, buffer: Vec::new(), clock: self.clock };
+        let everything = 0..self.data.keys().len();
+        let total = runner.run(&Work::Scan(self.data, vec![everything.clone()])).1;
+        assert_eq!(total, self.data.total(everything), "a leg holds something else");
+        runner
+    }
+}
+
+impl Runner {
+    /// Does `work`, and tells how long it took.
+    pub(super) fn run(&mut self, work: &Work<'_>) -> (Duration, Total) {
+        self.run_reading(work, self.reading)
+    }
+
+    /// As [`run`](Self::run), with another way of reading.
+    pub(super) fn run_reading(&mut self, work: &Work<'_>, reading: Reading) -> (Duration, Total) {
+        let start = self.clock.now();
+        let total = self.leg.run(work, reading, &mut self.buffer);
+        (self.clock.now() - start, total)
+    }
+
+    /// Gets one key every `interval`; see [`Measured::run_paced`].
+    pub(super) fn run_paced(
+        &mut self,
+        queries: &[Query],
+        interval: Duration,
+        latencies: &mut Histogram<u64>,
+    ) {
+        self.leg.run_paced(queries, interval, self.reading, &mut self.buffer, latencies);
+    }
+}
+
+fn raw(name: &str, backend: &Backend<'_>, data: &Data) -> Box<dyn Measured> {
+    match name {
+        "memory" => Box::new(MapLeg::filled(data)),
+        "lmdb" => Box::new(HeedLeg::open(backend.copy())),
+        #[cfg(feature = "leveldb")]
+        "leveldb" => Box::new(LevelDbLeg::open(backend.copy())),
+        #[cfg(feature = "rocksdb")]
+        "rocksdb" => Box::new(RocksDbLeg::open(backend.copy())),
+        "sqlite" => Box::new(RusqliteLeg::open(backend.copy())),
+        other => panic!("{other} has no leg of its own crate"),
+    }
+}

@@ -1,0 +1,82 @@
+//! RocksDB through its crate, with the options that the backend has left in the directory. A batch is in the log, and the log with
+//! the operating system, when a write returns.
+
+use crate::data::Put;
+use crate::leg::Leg;
+use rocksdb::{
+    Cache, ColumnFamily, DB, DEFAULT_COLUMN_FAMILY_NAME, Env, Options, ReadOptions, WriteBatch,
+};
+use std::fmt;
+use supervm_plugin_sdk::KeyRange;
+use supervm_storage_rocksdb::RocksDbConfig;
+use tempfile::TempDir;
+
+/// A RocksDB database.
+pub struct RocksDbLeg {
+    db: DB,
+    read: ReadOptions,
+    // Dropped after the database that is in it.
+    _dir: TempDir,
+}
+
+impl fmt::Debug for RocksDbLeg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RocksDbLeg").field("dir", &self.db.path()).finish_non_exhaustive()
+    }
+}
+
+impl RocksDbLeg {
+    /// Opens what the backend has filled.
+    pub fn open(dir: TempDir) -> Self {
+        // RocksDB writes down all options but the cache.
+        let cache_bytes = RocksDbConfig::default().block_cache_bytes.0;
+        let cache = Cache::new_hyper_clock_cache(cache_bytes as usize, 0);
+        let env = Env::new().expect("the system's environment");
+        let loaded = Options::load_latest(dir.path(), env, false, cache);
+        let (options, families) = loaded.expect("the image has its options");
+        let db = DB::open_cf_descriptors(&options, dir.path(), families).expect("the image opens");
+        Self { db, read: ReadOptions::default(), _dir: dir }
+    }
+
+    fn family(&self) -> &ColumnFamily {
+        self.db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME).expect("it was opened")
+    }
+}
+
+impl Leg for RocksDbLeg {
+    #[inline]
+    fn get<T>(&mut self, key: &[u8], read: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        let found = self.db.get_pinned_opt(key, &self.read).expect("get");
+        found.map(|value| read(&value))
+    }
+
+    fn multi_get(&mut self, keys: &[&[u8]], mut read: impl FnMut(Option<&[u8]>)) {
+        let keys = keys.iter().copied();
+        for found in self.db.batched_multi_get_cf_opt(self.family(), keys, false, &self.read) {
+            read(found.expect("get").as_deref());
+        }
+    }
+
+    fn scan(&mut self, range: KeyRange<'_>, mut read: impl FnMut(&[u8], &[u8])) {
+        let mut options = ReadOptions::default();
+        if !range.start.is_empty() {
+            options.set_iterate_lower_bound(range.start);
+        }
+        if let Some(end) = range.end {
+            options.set_iterate_upper_bound(end);
+        }
+        let mut entries = self.db.raw_iterator_opt(options);
+        entries.seek_to_first();
+        while let Some((key, value)) = entries.item() {
+            read(key, value);
+            entries.next();
+        }
+        entries.status().expect("every block was read");
+    }
+
+    fn write(&mut self, batch: &[Put]) {
+        let mut writes = WriteBatch::default();
+        batch.iter().for_each(|put| writes.put(put.key, &put.value));
+        self.db.write(writes).expect("write");
+    }
+}
