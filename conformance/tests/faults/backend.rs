@@ -3,6 +3,7 @@
 use crate::config::{ReferenceConfig, of_process, set_of_process};
 use crate::fault::Fault;
 use crate::log;
+use crate::pins::{PinnedSnapshot, Versions};
 use crate::view::View;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -25,6 +26,8 @@ const FILE: &str = "batches";
 pub(crate) struct Shared {
     map: Mutex<Arc<Map>>,
     path: PathBuf,
+    /// What snapshots show, under a fault.
+    versions: Mutex<Versions>,
 }
 
 impl Shared {
@@ -34,6 +37,10 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, Arc<Map>> {
         self.map.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn versions(&self) -> MutexGuard<'_, Versions> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Can the file be read?
@@ -122,7 +129,11 @@ impl StorageFactory for Reference {
         if fault == Fault::LeaksDescriptors {
             std::mem::forget(File::open(&path).map_err(io)?);
         }
-        let shared = Arc::new(Shared { map: Mutex::new(Arc::new(map)), path: path.clone() });
+        let shared = Arc::new(Shared {
+            map: Mutex::new(Arc::new(map)),
+            path: path.clone(),
+            versions: Mutex::default(),
+        });
         let (was_read, was_full) = Default::default();
         Ok(Self { shared, file, path, fault, was_read, was_full, kept_back: Mutex::default() })
     }
@@ -328,6 +339,9 @@ impl StorageBackend for Reference {
     }
 
     fn snapshot(&self) -> Result<Box<dyn StorageSnapshot>> {
+        if self.fault == Fault::SnapshotsShareAPin {
+            return Ok(Box::new(PinnedSnapshot::new(&self.shared)));
+        }
         let live = self.fault == Fault::SnapshotSeesLaterWrites;
         Ok(Box::new(View::new(&self.shared, self.fault, live)))
     }
@@ -405,6 +419,7 @@ impl StorageBackend for Reference {
         let fresh = self.path.with_extension("new");
         let written = File::create(&fresh).map_err(io)?;
         log::append(&written, &batch_of(&current)).map_err(io)?;
+        self.shared.versions().collect();
         written.sync_data().map_err(io)?;
         log::unseal(&self.path).map_err(io)?;
         fs::rename(&fresh, &self.path).map_err(io)?;

@@ -85,4 +85,5 @@ faults! {
     UnknownOptionIgnored = "unknown-option-ignored",
     PanicsOnAnOption = "panics-on-an-option",
     PanicsWithoutItsDirectory = "panics-without-its-directory",
+    SnapshotsShareAPin = "snapshots-share-a-pin",
 }

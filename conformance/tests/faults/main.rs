@@ -6,6 +6,7 @@ mod backend;
 mod config;
 mod fault;
 mod log;
+mod pins;
 mod system;
 mod view;
 

@@ -18,6 +18,11 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// The view of `map`, the map of an earlier moment.
+    pub(crate) fn of(map: Arc<Map>, shared: &Arc<Shared>, fault: Fault) -> Self {
+        Self { map, live: None, storage: Arc::downgrade(shared), fault }
+    }
+
     pub(crate) fn new(shared: &Arc<Shared>, fault: Fault, live: bool) -> Self {
         let live = live.then(|| shared.clone());
         Self { map: shared.current(), live, storage: Arc::downgrade(shared), fault }
