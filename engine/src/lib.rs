@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod storage;
+pub mod layout;
 pub mod state;
 pub mod runtime;
 pub mod registry;

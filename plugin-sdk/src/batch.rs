@@ -87,21 +87,27 @@ impl WriteBatch {
     /// Sets `key` to `value`.
     #[inline]
     pub fn put(&mut self, key: &[u8], value: &[u8]) {
-        self.append(PUT, key, value);
+        self.push(PUT, key, value);
     }
 
     /// Removes `key`.
     #[inline]
     pub fn delete(&mut self, key: &[u8]) {
-        self.append(DELETE, key, &[]);
+        self.push(DELETE, key, &[]);
     }
 
     /// Removes every key in `range`.
     pub fn delete_range(&mut self, range: KeyRange<'_>) {
         match range.end {
-            Some(end) => self.append(DELETE_RANGE, range.start, end),
-            None => self.append(DELETE_FROM, range.start, &[]),
+            Some(end) => self.push(DELETE_RANGE, range.start, end),
+            None => self.push(DELETE_FROM, range.start, &[]),
         }
+    }
+
+    /// Adds the operations of `other` after those that are there.
+    pub fn append(&mut self, other: &Self) {
+        self.log.extend(&other.log);
+        self.operations += other.operations;
     }
 
     /// Empties the batch and keeps its memory.
@@ -162,7 +168,7 @@ impl WriteBatch {
     }
 
     #[inline]
-    fn append(&mut self, tag: u8, key: &[u8], value: &[u8]) {
+    fn push(&mut self, tag: u8, key: &[u8], value: &[u8]) {
         let mut header = [0; HEADER_BYTES];
         header[0] = tag;
         header[1..5].copy_from_slice(&(key.len() as u32).to_le_bytes());
@@ -273,6 +279,10 @@ mod tests {
         batch.delete_range(KeyRange::new(b"a", Some(b"b")));
         batch.delete_range(KeyRange::ALL);
         assert_eq!(WriteBatch::from_bytes(batch.as_bytes()).expect("whole log"), batch);
+        let mut twice = batch.clone();
+        twice.append(&batch);
+        assert_eq!(twice.len(), 2 * batch.len());
+        assert!(twice.iter().eq(batch.iter().chain(batch.iter())));
         for cut in 1..batch.as_bytes().len() {
             let log = &batch.as_bytes()[..cut];
             let whole = WriteBatch::from_bytes(log).map(|batch| batch.as_bytes().len());

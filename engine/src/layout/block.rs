@@ -1,0 +1,51 @@
+//! What is remembered of a block.
+
+use super::{Version, corrupt};
+use serde::Serialize;
+use supervm_plugin_sdk::Result;
+
+const DIGEST_BYTES: usize = 32;
+const RECORD_BYTES: usize = 8 + 8 + DIGEST_BYTES;
+
+/// A block's place in time, and the state that it left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct BlockRecord {
+    /// The block's number.
+    pub number: u64,
+    /// The version of the block's last commit: the state after the block is the state as of it.
+    pub version: Version,
+    /// Seconds since 1970-01-01 00:00 UTC, as the block says.
+    pub timestamp: u64,
+    /// The state digest after the block; zeros when it is not kept.
+    #[serde(serialize_with = "hex::serde::serialize")]
+    pub digest: [u8; DIGEST_BYTES],
+}
+
+impl BlockRecord {
+    /// The bytes that the storage keeps under [`block_key`](super::block_key).
+    pub fn to_bytes(&self) -> [u8; RECORD_BYTES] {
+        let mut bytes = [0; RECORD_BYTES];
+        bytes[..8].copy_from_slice(&self.version.0.to_be_bytes());
+        bytes[8..16].copy_from_slice(&self.timestamp.to_be_bytes());
+        bytes[16..].copy_from_slice(&self.digest);
+        bytes
+    }
+
+    /// Reads back what [`to_bytes`](Self::to_bytes) gave for block `number`.
+    ///
+    /// # Errors
+    /// `Corruption`.
+    pub fn from_bytes(number: u64, bytes: &[u8]) -> Result<Self> {
+        let parse = || {
+            let (version, rest) = bytes.split_first_chunk()?;
+            let (timestamp, rest) = rest.split_first_chunk()?;
+            Some(Self {
+                number,
+                version: Version(u64::from_be_bytes(*version)),
+                timestamp: u64::from_be_bytes(*timestamp),
+                digest: rest.try_into().ok()?,
+            })
+        };
+        parse().ok_or_else(|| corrupt("a block's record", bytes))
+    }
+}

@@ -1,0 +1,114 @@
+//! Facts about the whole state.
+
+use super::{Version, corrupt};
+use crate::storage::Storage;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use supervm_plugin_sdk::{Result, WriteBatch};
+
+const LAST_VERSION: &[u8] = b"m/last_version";
+const LAST_BLOCK: &[u8] = b"m/block";
+const FLOOR: &[u8] = b"m/floor";
+const HISTORY: &[u8] = b"m/history";
+const ACCUMULATOR: &[u8] = b"m/accumulator";
+
+/// How much of the past is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "mode", rename_all = "snake_case")]
+pub enum HistoryMode {
+    /// Nothing but the latest state.
+    #[default]
+    None,
+    /// The states after each of the last blocks.
+    Window {
+        /// How many blocks, at least 1.
+        blocks: u64,
+    },
+    /// Everything.
+    Archive,
+}
+
+impl HistoryMode {
+    /// Are old values kept at all?
+    pub fn keeps_old_values(self) -> bool {
+        self != Self::None
+    }
+}
+
+impl fmt::Display for HistoryMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Window { blocks } => write!(f, "window of {blocks} blocks"),
+            Self::Archive => f.write_str("archive"),
+        }
+    }
+}
+
+/// What a storage of chain state says of itself; all that is read when it is opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Meta {
+    /// The version of the newest commit.
+    pub last_version: Version,
+    /// The number of the newest block.
+    pub last_block: Option<u64>,
+    /// The oldest version that can be read.
+    pub floor: Version,
+    /// How much of the past is kept.
+    pub history: HistoryMode,
+    /// The accumulator of the state digest; empty when it is not kept.
+    pub accumulator: Vec<u8>,
+}
+
+impl Meta {
+    /// Reads what `storage` says; the default for one without chain state.
+    ///
+    /// # Errors
+    /// `Corruption` when it does not parse; what the storage fails with.
+    pub fn read(storage: &Storage) -> Result<Self> {
+        let number = |key| -> Result<Option<u64>> {
+            let Some(bytes) = storage.get(key)? else { return Ok(None) };
+            let bytes: [u8; 8] =
+                bytes.as_slice().try_into().map_err(|_| corrupt("a number", &bytes))?;
+            Ok(Some(u64::from_be_bytes(bytes)))
+        };
+        let history = match storage.get(HISTORY)? {
+            None => HistoryMode::None,
+            Some(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|_| corrupt("the mode of history", &bytes))?,
+        };
+        Ok(Self {
+            last_version: Version(number(LAST_VERSION)?.unwrap_or_default()),
+            last_block: number(LAST_BLOCK)?,
+            floor: Version(number(FLOOR)?.unwrap_or_default()),
+            history,
+            accumulator: storage.get(ACCUMULATOR)?.unwrap_or_default(),
+        })
+    }
+
+    /// Appends the newest commit's version to `batch`.
+    pub fn put_last_version(batch: &mut WriteBatch, version: Version) {
+        batch.put(LAST_VERSION, &version.0.to_be_bytes());
+    }
+
+    /// Appends the newest block's number to `batch`.
+    pub fn put_last_block(batch: &mut WriteBatch, number: u64) {
+        batch.put(LAST_BLOCK, &number.to_be_bytes());
+    }
+
+    /// Appends the oldest version that can be read to `batch`.
+    pub fn put_floor(batch: &mut WriteBatch, floor: Version) {
+        batch.put(FLOOR, &floor.0.to_be_bytes());
+    }
+
+    /// Appends the mode of history to `batch`.
+    pub fn put_history(batch: &mut WriteBatch, mode: HistoryMode) {
+        let bytes = serde_json::to_vec(&mode).expect("a mode is plain data");
+        batch.put(HISTORY, &bytes);
+    }
+
+    /// Appends the state digest's accumulator to `batch`.
+    pub fn put_accumulator(batch: &mut WriteBatch, accumulator: &[u8]) {
+        batch.put(ACCUMULATOR, accumulator);
+    }
+}

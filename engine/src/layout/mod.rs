@@ -1,0 +1,53 @@
+//! How chain state lies in a storage: which keys there are, and what their values hold.
+//!
+//! ```text
+//! c/ <key>                                latest value: version u64 | value
+//! h/ <ordered key> <superseded_at u64>    a value that was replaced or deleted: version u64 | value
+//! l/ <version u64> <part u32>             the keys that this version changed: (length u16 | key)*
+//! b/ <number u64>                         a block: version u64 | timestamp u64 | state digest, 32 bytes
+//! m/ <name>                               one fact about the whole: see [`Meta`]
+//! ```
+//!
+//! Integers are big-endian, so that keys order by them. An *ordered key* ([`put_ordered_key`]) keeps the order of the keys and
+//! marks their end, so that the old values of one key lie together, from the oldest to the newest.
+//!
+//! # History
+//! An old value lies under the version that superseded it. The value of a key as of version `v` is the latest one when its version is at
+//! most `v`; else the first old value with `superseded_at > v`, when its version is at most `v`; else the key was absent at `v`.
+//!
+//! ```text
+//! put k=1 at 3, put k=2 at 5, delete k at 8, put k=3 at 9
+//!
+//! c/k -> 9|3      h/k 5 -> 3|1      h/k 8 -> 5|2
+//! as of 4: the latest is too new; first old value superseded after 4 is "3|1"  -> 1
+//! as of 8: the latest is too new; no old value was superseded after 8          -> absent
+//! ```
+//!
+//! So pruning to a floor is deleting what was superseded at or below it, and `l/` names those keys without a search.
+
+mod block;
+mod changes;
+mod key;
+mod meta;
+mod record;
+mod version;
+
+pub use block::BlockRecord;
+pub use changes::{ChangedKeys, put_changed_keys};
+pub use key::{
+    Area, STATE_KEY_BYTES_MAX, block_key, change_log_key, history_key, history_prefix, latest_key,
+    put_ordered_key, split_history_key, take_ordered_key,
+};
+pub use meta::{HistoryMode, Meta};
+pub use record::{STATE_VALUE_BYTES_MAX, put_record, split_record};
+pub use version::Version;
+
+use supervm_plugin_sdk::{Error, ErrorKind};
+
+/// Stored bytes that do not parse.
+fn corrupt(what: &'static str, bytes: &[u8]) -> Error {
+    let shown = &bytes[..bytes.len().min(64)];
+    Error::new(ErrorKind::Corruption, "read chain state", format!("{what} does not parse"))
+        .with("length", bytes.len())
+        .with("begins", hex::encode(shown))
+}

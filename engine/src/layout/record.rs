@@ -1,0 +1,26 @@
+//! A value with the version that wrote it.
+
+use super::{Version, corrupt};
+use supervm_plugin_sdk::{Result, VALUE_BYTES_MAX};
+
+const VERSION_BYTES: usize = 8;
+/// Largest value of chain state, in bytes: a storage's largest value without the version.
+pub const STATE_VALUE_BYTES_MAX: usize = VALUE_BYTES_MAX - VERSION_BYTES;
+
+/// Replaces `record` by `value` as `version` wrote it.
+pub fn put_record(version: Version, value: &[u8], record: &mut Vec<u8>) {
+    record.clear();
+    record.extend_from_slice(&version.0.to_be_bytes());
+    record.extend_from_slice(value);
+}
+
+/// The version and the value in a record.
+///
+/// # Errors
+/// `Corruption`.
+pub fn split_record(record: &[u8]) -> Result<(Version, &[u8])> {
+    let (version, value) = record
+        .split_first_chunk::<VERSION_BYTES>()
+        .ok_or_else(|| corrupt("a value of chain state", record))?;
+    Ok((Version(u64::from_be_bytes(*version)), value))
+}
