@@ -7,6 +7,7 @@
 pub mod config;
 pub mod storage;
 pub mod layout;
+pub mod digest;
 pub mod state;
 pub mod runtime;
 pub mod registry;
