@@ -8,6 +8,7 @@ pub mod config;
 pub mod storage;
 pub mod layout;
 pub mod digest;
+pub mod mvcc;
 pub mod state;
 pub mod runtime;
 pub mod registry;

@@ -1,0 +1,269 @@
+//! From a transaction to a version.
+
+use super::config::{Acknowledgement, Block, CommitOptions, Isolation};
+use super::inner::Inner;
+use super::mutant::{Mutant, mutant};
+use super::sequencer::{FACTS_BYTES, FACTS_OPERATIONS, Sequencer};
+use super::txn::{CellSet, ScannedRange};
+use super::value::Value;
+use crate::digest::StateAccumulator;
+use crate::layout::{
+    BlockRecord, Meta, Version, block_key, history_key, latest_key, put_changed_keys, put_record,
+};
+use supervm_plugin_sdk::{
+    BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, Capability, Durability, Error, ErrorKind, KeyRange,
+    Result, WriteBatch,
+};
+
+/// Bytes that the operations on one key take at most, besides the key thrice and the values: headers, prefixes, versions.
+const OPERATION_BYTES: usize = 80;
+/// A latest value, an old one, and a part of the list of changed keys.
+const OPERATIONS_PER_KEY: usize = 3;
+
+/// What a transaction asks for.
+pub(super) struct Request<'a> {
+    pub(super) read_version: Version,
+    pub(super) isolation: Isolation,
+    pub(super) reads: &'a CellSet<()>,
+    pub(super) ranges: &'a [ScannedRange],
+    pub(super) writes: &'a CellSet<Value>,
+    pub(super) options: CommitOptions,
+}
+
+impl Inner {
+    pub(super) fn commit(&self, request: &Request<'_>) -> Result<Version> {
+        let is_synced = self.is_synced(request.options.acknowledgement)?;
+        // Valid if the commit is: it rests on the values that the check finds unchanged.
+        let delta = self.config.digest.then(|| delta(request));
+        let version = {
+            let mut sequencer = self.sequencer.lock();
+            if let Some(poison) = &sequencer.poison {
+                return Err(poisoned(poison));
+            }
+            check_block(&sequencer, request.options.block)?;
+            if let Err(conflict) = self.check_conflicts(request) {
+                self.counters.conflicts.add(1);
+                if mutant(Mutant::HoleAfterConflict) {
+                    sequencer.last = sequencer.last.next();
+                }
+                return Err(conflict);
+            }
+            let size = match self.backend {
+                Some(_) => size(request)?,
+                None => 0,
+            };
+            self.take_effect(&mut sequencer, request, delta.as_ref(), size, is_synced)
+        };
+        self.counters.commits.add(1);
+        match self.backend {
+            Some(_) => self.write_group(version)?,
+            None => self.collect_when_many(),
+        }
+        Ok(version)
+    }
+
+    /// Does the commit wait for a sync?
+    fn is_synced(&self, asked: Option<Acknowledgement>) -> Result<bool> {
+        let Some(storage) = &self.backend else { return Ok(false) };
+        match asked {
+            None => Ok(storage.durability() == Durability::Synced),
+            Some(Acknowledgement::Visible) => Ok(false),
+            Some(Acknowledgement::Durable) => {
+                storage.capabilities().require(Capability::SyncedWrites, "commit").map(|()| true)
+            }
+        }
+    }
+
+    fn check_conflicts(&self, request: &Request<'_>) -> Result<()> {
+        let mut window = request.read_version;
+        if mutant(Mutant::WindowAtCommit) {
+            window = self.readers.visible();
+        }
+        let changed = |cell: &super::cell::Cell| cell.lock().newest().version > window;
+        for (cell, _) in request.writes.iter() {
+            if changed(cell) {
+                return Err(conflict("a key that it writes", cell.key()));
+            }
+        }
+        if request.isolation == Isolation::Snapshot {
+            return Ok(());
+        }
+        for (cell, ()) in request.reads.iter() {
+            let is_unchecked = mutant(Mutant::ReadsUnchecked)
+                || mutant(Mutant::AbsentReadsUnchecked)
+                    && cell.lock().at(window).and_then(Value::bytes).is_none();
+            if !is_unchecked && changed(cell) {
+                return Err(conflict("a key that it read", cell.key()));
+            }
+        }
+        for range in request.ranges {
+            let scanned = KeyRange::new(&range.start, range.end.as_deref());
+            if !mutant(Mutant::Phantoms) && self.index.any_in(scanned, changed) {
+                return Err(conflict("a range that it read", &range.start));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the next version and installs the writes; without a backend, publishes them.
+    fn take_effect(
+        &self,
+        sequencer: &mut Sequencer,
+        request: &Request<'_>,
+        delta: Option<&StateAccumulator>,
+        size: usize,
+        is_synced: bool,
+    ) -> Version {
+        let version = sequencer.last.next();
+        let keeps_old = sequencer.history.keeps_old_values();
+        let is_volatile = self.backend.is_none();
+        if is_volatile && mutant(Mutant::PublishEarly) {
+            self.readers.publish(version);
+            std::thread::yield_now();
+        }
+        let mut group = (!is_volatile).then(|| {
+            let operations = request.writes.len() * OPERATIONS_PER_KEY;
+            sequencer.batch_for(size, operations)
+        });
+        let (mut old_versions, mut bytes) = (0, 0);
+        for (cell, value) in request.writes.iter() {
+            let mut chain = cell.lock();
+            if let Some(group) = &mut group {
+                let old = chain.newest();
+                let old = old.value.bytes().map(|value| (old.version, value));
+                write_change(&mut group.batch, version, keeps_old, cell.key(), old, value.bytes());
+            }
+            old_versions += chain.versions().min(1);
+            bytes += value.heap_bytes() + size_of::<super::cell::Entry>();
+            chain.install(version, value.clone());
+            drop(chain);
+            if mutant(Mutant::PublishEarly) {
+                std::thread::yield_now();
+            }
+        }
+        self.garbage.grow(old_versions);
+        self.memory.grow(bytes);
+        sequencer.last = version;
+        if let (Some(accumulator), Some(delta)) = (&mut sequencer.accumulator, delta) {
+            accumulator.merge(delta);
+        }
+        let block = request.options.block.map(|block| BlockRecord {
+            number: block.number,
+            version,
+            timestamp: block.timestamp,
+            digest: sequencer.accumulator.as_ref().map_or([0; 32], StateAccumulator::digest),
+        });
+        sequencer.last_block = block.or(sequencer.last_block);
+        sequencer.remember(&self.config.gc, || self.config.clock.now(), block.is_some());
+        if is_volatile {
+            self.readers.publish(version);
+            self.group.set_last_block(block);
+            return version;
+        }
+        let group = sequencer.batches.back_mut().expect("the commit is in it");
+        if keeps_old {
+            put_changed_keys(
+                &mut group.batch,
+                version,
+                request.writes.iter().map(|(cell, _)| cell.key()),
+            );
+        }
+        if let Some(block) = &block {
+            group.batch.put(&block_key(block.number), &block.to_bytes());
+            Meta::put_last_block(&mut group.batch, block.number);
+        }
+        group.last = version;
+        group.last_block = block.or(group.last_block);
+        group.is_synced |= is_synced;
+        group.commits += 1;
+        version
+    }
+}
+
+fn write_change(
+    batch: &mut WriteBatch,
+    version: Version,
+    keeps_old: bool,
+    key: &[u8],
+    old: Option<(Version, &[u8])>,
+    new: Option<&[u8]>,
+) {
+    let (mut stored, mut record) = (Vec::new(), Vec::new());
+    latest_key(key, &mut stored);
+    match new {
+        Some(value) => {
+            put_record(version, value, &mut record);
+            batch.put(&stored, &record);
+        }
+        None => batch.delete(&stored),
+    }
+    if let Some((written_at, value)) = old
+        && keeps_old
+    {
+        history_key(key, version, &mut stored);
+        put_record(written_at, value, &mut record);
+        batch.put(&stored, &record);
+    }
+}
+
+/// Bytes of the batch that the request needs, at most.
+fn size(request: &Request<'_>) -> Result<usize> {
+    let mut bytes = 0;
+    for (cell, value) in request.writes.iter() {
+        let old = cell.lock().newest().value.bytes().map_or(0, <[u8]>::len);
+        bytes +=
+            OPERATION_BYTES + 4 * cell.key().len() + value.bytes().map_or(0, <[u8]>::len) + old;
+    }
+    let operations = request.writes.len() * OPERATIONS_PER_KEY;
+    let fits = bytes + FACTS_BYTES <= BATCH_BYTES_MAX
+        && operations + FACTS_OPERATIONS <= BATCH_OPERATIONS_MAX;
+    if fits {
+        return Ok(bytes);
+    }
+    let refused = format!(
+        "the transaction is larger than a batch, at most {BATCH_BYTES_MAX} bytes and {BATCH_OPERATIONS_MAX} operations; write less at once"
+    );
+    Err(Error::new(ErrorKind::BatchTooLarge, "commit", refused)
+        .with("bytes", bytes)
+        .with("operations", operations))
+}
+
+/// How the writes change the multiset of entries.
+fn delta(request: &Request<'_>) -> StateAccumulator {
+    let mut delta = StateAccumulator::default();
+    for (cell, value) in request.writes.iter() {
+        let old = cell.lock().at(request.read_version).cloned();
+        if let Some(old) = old.as_ref().and_then(Value::bytes) {
+            delta.remove(cell.key(), old);
+        }
+        if let Some(new) = value.bytes() {
+            delta.add(cell.key(), new);
+        }
+    }
+    delta
+}
+
+fn check_block(sequencer: &Sequencer, block: Option<Block>) -> Result<()> {
+    let (Some(block), Some(last)) = (block, &sequencer.last_block) else { return Ok(()) };
+    if block.number > last.number && block.timestamp >= last.timestamp {
+        return Ok(());
+    }
+    let refused = format!(
+        "block {} at {} does not follow block {} at {}; numbers rise, and timestamps do not fall",
+        block.number, block.timestamp, last.number, last.timestamp
+    );
+    Err(Error::new(ErrorKind::InvalidArgument, "commit", refused))
+}
+
+#[cold]
+fn conflict(what: &str, key: &[u8]) -> Error {
+    let refused = format!("another transaction changed {what}; begin anew");
+    let shown = &key[..key.len().min(64)];
+    Error::new(ErrorKind::Conflict, "commit", refused).with("key", hex::encode(shown))
+}
+
+#[cold]
+pub(super) fn poisoned(cause: &Error) -> Error {
+    let refused = "an earlier write failed, and the store takes no more; open it anew";
+    Error::new(ErrorKind::Poisoned, "commit", refused).with_source(cause.repeated())
+}

@@ -1,0 +1,51 @@
+//! Transactions: many versions of each key in memory, the newest durable one on the backend.
+//!
+//! # How it works
+//! A transaction reads the state as of the version that was the newest when it began, writes into a set of its own, and commits by
+//! optimistic concurrency control (Kung and Robinson, 1981): at its end it is checked whether what it read is still so. Writers never wait
+//! for readers and readers never for writers.
+//!
+//! ```text
+//!   begin          pin the newest visible version                       readers
+//!   read, scan     key -> cell -> newest version at or below the pin    index, cell
+//!   commit         check, next version, install                         sequencer: one lock, no waiting for disks
+//!                  write the group's batch                              group: one member writes for all
+//!                  publish the version                                  readers
+//! ```
+//!
+//! Invariants:
+//! 1. A version is visible when all writes up to it are installed, and on the backend where there is one. Versions have no holes.
+//! 2. A reader's version is pinned before anything asks what may be removed.
+//! 3. A key in memory knows all that the backend knows of it, unless it is marked as not loaded.
+//! 4. A key that is only on the backend has a version at or below the watermark.
+//! 5. A cell that somebody holds stays in the index.
+//!
+//! An absent key that is read has a cell too, so that its appearance is noticed. A scanned range is noticed as a range.
+
+mod config;
+mod value;
+mod cell;
+mod index;
+mod readers;
+mod txn;
+mod sequencer;
+mod commit;
+mod group;
+mod gc;
+mod auto_gc;
+mod evict;
+mod metrics;
+mod inner;
+mod store;
+mod mutant;
+
+pub use config::{
+    Acknowledgement, AutoGcConfig, Block, Clock, CommitOptions, GcConfig, Isolation,
+    MEMORY_BYTES_DEFAULT, MvccConfig,
+};
+pub use gc::{GcReport, GcStats};
+pub use metrics::MvccMetrics;
+#[cfg(feature = "mutants")]
+pub use mutant::MUTANTS;
+pub use store::MvccStore;
+pub use txn::{Savepoint, Txn};

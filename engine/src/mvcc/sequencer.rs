@@ -1,0 +1,144 @@
+//! The order of commits.
+//!
+//! One lock gives commits their order. Under it a transaction is checked against everything that has a lower version, gets the next
+//! version, and its writes are installed; so versions have no holes, and a check and its install are one step. Nothing waits for a disk
+//! there: what is to be written is appended to a batch that a member of the group writes afterwards. Installed writes are invisible until
+//! their version is published.
+
+use super::config::GcConfig;
+use crate::digest::StateAccumulator;
+use crate::layout::{BlockRecord, HistoryMode, Meta, Version};
+use std::collections::VecDeque;
+use std::time::Duration;
+use supervm_plugin_sdk::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, Error, WriteBatch};
+
+/// What is left of a batch for the facts about the whole: versions, a block, an accumulator.
+pub(super) const FACTS_BYTES: usize = 8 << 10;
+pub(super) const FACTS_OPERATIONS: usize = 16;
+/// Moments that are remembered within a time to live; its precision.
+const MOMENTS_MAX: u32 = 64;
+
+pub(super) struct Sequencer {
+    /// The newest version that was given.
+    pub(super) last: Version,
+    pub(super) last_block: Option<BlockRecord>,
+    pub(super) history: HistoryMode,
+    /// Of the state with `last`; `None` when it is not kept.
+    pub(super) accumulator: Option<StateAccumulator>,
+    /// Why nothing can be committed any more.
+    pub(super) poison: Option<Error>,
+    /// What waits to be written, in order; only the last batch still grows.
+    pub(super) batches: VecDeque<GroupBatch>,
+    /// Versions and when they were given, the oldest first; for time to live.
+    moments: VecDeque<(Duration, Version)>,
+    /// The versions of the last blocks, the oldest first; for the policy on blocks.
+    blocks: VecDeque<Version>,
+}
+
+/// The commits of several transactions as one batch.
+#[derive(Default)]
+pub(super) struct GroupBatch {
+    pub(super) batch: WriteBatch,
+    pub(super) last: Version,
+    pub(super) last_block: Option<BlockRecord>,
+    /// As of `last`.
+    pub(super) accumulator: Option<StateAccumulator>,
+    pub(super) is_synced: bool,
+    pub(super) commits: u64,
+}
+
+impl Sequencer {
+    pub(super) fn new(
+        meta: &Meta,
+        last_block: Option<BlockRecord>,
+        accumulator: Option<StateAccumulator>,
+    ) -> Self {
+        Self {
+            last: meta.last_version,
+            last_block,
+            history: meta.history,
+            accumulator,
+            poison: None,
+            batches: VecDeque::new(),
+            moments: VecDeque::new(),
+            blocks: VecDeque::new(),
+        }
+    }
+
+    /// The batch that grows, with room for so much more.
+    pub(super) fn batch_for(&mut self, bytes: usize, operations: usize) -> &mut GroupBatch {
+        let fits = self.batches.back().is_some_and(|last| {
+            last.batch.as_bytes().len() + bytes + FACTS_BYTES <= BATCH_BYTES_MAX
+                && last.batch.len() + operations + FACTS_OPERATIONS <= BATCH_OPERATIONS_MAX
+        });
+        if !fits {
+            self.close_batch();
+            self.batches.push_back(GroupBatch::default());
+        }
+        self.batches.back_mut().expect("one was there or was pushed")
+    }
+
+    /// The next batch to write; with the state's accumulator as of its last version.
+    pub(super) fn take_batch(&mut self) -> Option<GroupBatch> {
+        if self.batches.len() == 1 {
+            self.close_batch();
+        }
+        self.batches.pop_front()
+    }
+
+    /// IMPORTANT: called before a later commit changes the accumulator.
+    fn close_batch(&mut self) {
+        if let Some(last) = self.batches.back_mut() {
+            last.accumulator.clone_from(&self.accumulator);
+        }
+    }
+
+    /// Remembers what the policies on time and blocks need.
+    pub(super) fn remember(
+        &mut self,
+        gc: &GcConfig,
+        now: impl FnOnce() -> Duration,
+        ends_block: bool,
+    ) {
+        if let Some(time_to_live) = gc.time_to_live {
+            let now = now();
+            let step = time_to_live / MOMENTS_MAX;
+            if self.moments.back().is_none_or(|(last, _)| *last + step <= now) {
+                self.moments.push_back((now, self.last));
+            }
+            // The newest of those that are too old is the one that counts.
+            while self.moments.get(1).is_some_and(|(moment, _)| *moment + time_to_live <= now) {
+                self.moments.pop_front();
+            }
+        }
+        if let Some(blocks) = gc.blocks
+            && ends_block
+        {
+            self.blocks.push_back(self.last);
+            while self.blocks.len() as u64 > blocks.max(1) {
+                self.blocks.pop_front();
+            }
+        }
+    }
+
+    /// Up to which version the policies on time and blocks let go of what was superseded; with neither, all of it.
+    pub(super) fn policy_floor(&self, gc: &GcConfig, now: Duration) -> Version {
+        let by_time = gc.time_to_live.map(|time_to_live| {
+            let too_old =
+                self.moments.iter().rev().find(|(moment, _)| *moment + time_to_live <= now);
+            too_old.map_or(Version::ZERO, |(_, version)| *version)
+        });
+        let by_blocks = gc.blocks.map(|blocks| match self.blocks.front() {
+            Some(oldest) if self.blocks.len() as u64 >= blocks.max(1) => *oldest,
+            _ => Version::ZERO,
+        });
+        match (by_time, by_blocks) {
+            // A bound on the number of versions alone keeps that many.
+            (None, None) if gc.versions_max.is_some() => Version::ZERO,
+            (None, None) => Version::MAX,
+            (by_time, by_blocks) => {
+                by_time.unwrap_or(Version::MAX).min(by_blocks.unwrap_or(Version::MAX))
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! A transaction's cells.
+
+use crate::mvcc::cell::Cell;
+use smallvec::SmallVec;
+use std::collections::HashMap;
+
+/// Up to so many cells are searched one by one; more get an index.
+const SEARCHED_MAX: usize = 16;
+/// As many cells as most transactions have lie in place.
+const INLINE: usize = 4;
+
+/// Cells, each once, in the order in which they came, each with a `T`.
+pub(in crate::mvcc) struct CellSet<T> {
+    entries: SmallVec<[(Cell, T); INLINE]>,
+    /// Positions by the cell's id; empty up to [`SEARCHED_MAX`] entries.
+    positions: HashMap<usize, usize, foldhash::fast::RandomState>,
+}
+
+impl<T> CellSet<T> {
+    pub(in crate::mvcc) fn new() -> Self {
+        Self { entries: SmallVec::new(), positions: HashMap::default() }
+    }
+
+    pub(in crate::mvcc) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(in crate::mvcc) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    #[inline]
+    pub(in crate::mvcc) fn iter(&self) -> impl Iterator<Item = &(Cell, T)> {
+        self.entries.iter()
+    }
+
+    #[inline]
+    pub(in crate::mvcc) fn position(&self, cell: &Cell) -> Option<usize> {
+        let id = cell.id();
+        if self.entries.len() <= SEARCHED_MAX {
+            return self.entries.iter().position(|(there, _)| there.id() == id);
+        }
+        self.positions.get(&id).copied()
+    }
+
+    #[inline]
+    pub(in crate::mvcc) fn get(&self, cell: &Cell) -> Option<&T> {
+        self.position(cell).map(|position| &self.entries[position].1)
+    }
+
+    pub(in crate::mvcc) fn at_mut(&mut self, position: usize) -> &mut T {
+        &mut self.entries[position].1
+    }
+
+    /// Adds a cell that is not there; returns its position.
+    #[inline]
+    pub(in crate::mvcc) fn push(&mut self, cell: Cell, with: T) -> usize {
+        let position = self.entries.len();
+        self.entries.push((cell, with));
+        if position == SEARCHED_MAX {
+            let ids = self.entries.iter().enumerate();
+            self.positions.extend(ids.map(|(position, (cell, _))| (cell.id(), position)));
+        } else if position > SEARCHED_MAX {
+            self.positions.insert(self.entries[position].0.id(), position);
+        }
+        position
+    }
+
+    /// Takes the last cell out.
+    pub(in crate::mvcc) fn pop(&mut self) {
+        let Some((cell, _)) = self.entries.pop() else { return };
+        if self.entries.len() > SEARCHED_MAX {
+            self.positions.remove(&cell.id());
+        } else {
+            self.positions.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mvcc::value::Value;
+
+    #[test]
+    fn cells_are_found_whatever_their_number_and_after_some_left() {
+        let cells: Vec<_> = (0..40u8).map(|key| Cell::new(&[key], Value::ABSENT)).collect();
+        let mut set = CellSet::new();
+        for (position, cell) in cells.iter().enumerate() {
+            assert_eq!(set.get(cell), None);
+            assert_eq!(set.push(cell.clone(), position), position);
+        }
+        assert!(cells.iter().enumerate().all(|(at, cell)| set.get(cell) == Some(&at)));
+        for left in (0..40).rev() {
+            set.pop();
+            assert_eq!((set.len(), set.get(&cells[left])), (left, None));
+            assert!(cells[..left].iter().enumerate().all(|(at, cell)| set.get(cell) == Some(&at)));
+        }
+        assert!(set.is_empty());
+        set.push(cells[3].clone(), 9);
+        assert_eq!(set.get(&cells[3]), Some(&9));
+    }
+}
