@@ -37,7 +37,8 @@ impl Memory {
 impl Inner {
     /// Bytes that keys and versions take, about.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.index.len() * CELL_BYTES + self.memory.values.load(Ordering::Relaxed)
+        let values = self.memory.values.load(Ordering::Relaxed);
+        self.index.len() * CELL_BYTES + self.index.key_bytes() + values
     }
 
     /// Lets cells leave when the bound is passed; one thread at a time does it.

@@ -116,7 +116,7 @@ impl Inner {
             removed += count;
             freed += bytes;
             drop(chain);
-            has_dead |= is_dead(cell, floor.min(watermark));
+            has_dead |= is_dead(cell, watermark);
         });
         self.garbage.shrink(removed);
         self.memory.shrink(freed);
@@ -126,7 +126,7 @@ impl Inner {
         }
         let mut tombstones = 0;
         self.index.unlink(shard, |cell| {
-            let is_dead = is_dead(cell, floor.min(watermark));
+            let is_dead = is_dead(cell, watermark);
             tombstones += usize::from(is_dead && cell.lock().versions() > 0);
             is_dead
         });
@@ -167,8 +167,8 @@ impl Inner {
 }
 
 /// Is there nothing left of the cell's key for anybody?
-fn is_dead(cell: &Cell, floor: Version) -> bool {
+fn is_dead(cell: &Cell, watermark: Version) -> bool {
     let chain = cell.lock();
-    let nobody_older = chain.newest().version <= floor && chain.is_single();
+    let nobody_older = chain.newest().version <= watermark && chain.is_single();
     chain.is_absent() && (nobody_older || mutant(Mutant::TombstoneTooEarly))
 }

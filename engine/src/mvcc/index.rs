@@ -27,6 +27,7 @@ pub(super) struct Index {
     shards: Box<[RwLock<HashTable<Cell>>]>,
     ordered: RwLock<BTreeSet<Cell>>,
     cells: AtomicUsize,
+    key_bytes: AtomicUsize,
 }
 
 impl Index {
@@ -36,12 +37,18 @@ impl Index {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             ordered: RwLock::default(),
             cells: AtomicUsize::new(0),
+            key_bytes: AtomicUsize::new(0),
         }
     }
 
     /// How many cells there are.
     pub(super) fn len(&self) -> usize {
         self.cells.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of all cells' keys.
+    pub(super) fn key_bytes(&self) -> usize {
+        self.key_bytes.load(Ordering::Relaxed)
     }
 
     /// The cell of `key`.
@@ -68,6 +75,7 @@ impl Index {
                 place.insert(cell.clone());
                 self.ordered.write().insert(cell.clone());
                 self.cells.fetch_add(1, Ordering::Relaxed);
+                self.key_bytes.fetch_add(key.len(), Ordering::Relaxed);
                 cell
             }
         }
@@ -118,7 +126,7 @@ impl Index {
     pub(super) fn unlink(&self, shard: usize, mut may_go: impl FnMut(&Cell) -> bool) -> usize {
         let mut shard = self.shards[shard].write();
         let mut ordered = self.ordered.write();
-        let mut unlinked = 0;
+        let (mut unlinked, mut key_bytes) = (0, 0);
         shard.retain(|cell| {
             let is_held = cell.references() > UNHELD && !mutant(Mutant::UnlinkHeld);
             if is_held || !may_go(cell) {
@@ -126,9 +134,11 @@ impl Index {
             }
             ordered.remove(cell);
             unlinked += 1;
+            key_bytes += cell.key().len();
             false
         });
         self.cells.fetch_sub(unlinked, Ordering::Relaxed);
+        self.key_bytes.fetch_sub(key_bytes, Ordering::Relaxed);
         unlinked
     }
 

@@ -18,7 +18,7 @@ use crate::layout::{
 use crate::storage::Storage;
 use parking_lot::Mutex;
 use std::cell::RefCell;
-use supervm_plugin_sdk::{ByteBuf, Direction, Durability, Error, ErrorKind, Result, WriteBatch};
+use supervm_plugin_sdk::{ByteBuf, Direction, Error, Result, WriteBatch};
 
 pub(super) struct Inner {
     pub(super) config: MvccConfig,
@@ -46,7 +46,10 @@ impl Inner {
         if let Some(mode) = config.history
             && mode != meta.history
         {
-            change_history(&storage, &mut meta, mode)?;
+            let mut batch = WriteBatch::new();
+            put_history_change(&mut batch, meta.history, mode, meta.last_version);
+            storage.write(&batch, storage.durability())?;
+            meta.history = mode;
         }
         let accumulator = match (config.digest, &*meta.accumulator) {
             (false, _) => None,
@@ -140,25 +143,18 @@ fn stored_block(storage: &Storage, number: u64) -> Result<Option<BlockRecord>> {
         .transpose()
 }
 
-/// From here on, `mode`; the past that is there stays, but for [`HistoryMode::None`], which ends it.
-pub(super) fn change_history(storage: &Storage, meta: &mut Meta, mode: HistoryMode) -> Result<()> {
-    let mut batch = WriteBatch::new();
-    if !meta.history.keeps_old_values() || !mode.keeps_old_values() {
+/// From `version` on, `mode` instead of `before`. The past that is there stays, but for [`HistoryMode::None`], which ends it.
+pub(super) fn put_history_change(
+    batch: &mut WriteBatch,
+    before: HistoryMode,
+    mode: HistoryMode,
+    version: Version,
+) {
+    if !before.keeps_old_values() || !mode.keeps_old_values() {
         // Of what was not kept, nothing can be read.
-        meta.floor = meta.last_version;
-        Meta::put_floor(&mut batch, meta.floor);
+        Meta::put_floor(batch, version);
     }
-    meta.history = mode;
-    Meta::put_history(&mut batch, mode);
-    storage.write(&batch, strongest(storage))
-}
-
-/// The most durable that the backend has.
-pub(super) fn strongest(storage: &Storage) -> Durability {
-    match storage.capabilities().require(supervm_plugin_sdk::Capability::SyncedWrites, "write") {
-        Err(error) if error.kind() == ErrorKind::Unsupported => Durability::Buffered,
-        _ => Durability::Synced,
-    }
+    Meta::put_history(batch, mode);
 }
 
 /// The accumulator of the latest state, from all of it.

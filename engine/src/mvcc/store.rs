@@ -1,16 +1,17 @@
 //! The store's handle.
 
 use super::auto_gc::AutoGc;
+use super::commit::poisoned;
 use super::config::{AutoGcConfig, GcConfig, Isolation, MvccConfig};
 use super::gc::{GcReport, GcStats};
-use super::inner::{Inner, change_history};
+use super::inner::{Inner, put_history_change};
 use super::metrics::MvccMetrics;
 use super::txn::Txn;
-use crate::layout::{BlockRecord, HistoryMode, Meta, Version};
+use crate::layout::{BlockRecord, HistoryMode, Version};
 use crate::storage::Storage;
 use std::fmt;
 use std::sync::Arc;
-use supervm_plugin_sdk::Result;
+use supervm_plugin_sdk::{Durability, Result, WriteBatch};
 
 /// A key-value store with transactions, in memory or over a backend.
 ///
@@ -160,20 +161,28 @@ impl MvccStore {
     /// is pruned. No effect without a backend.
     ///
     /// # Errors
-    /// What the storage fails with.
+    /// `Poisoned`; what the storage fails with.
     pub fn set_history_mode(&self, mode: HistoryMode) -> Result<()> {
         let inner = &self.0.inner;
         let Some(storage) = &inner.backend else { return Ok(()) };
-        // Commits wait meanwhile; those that wait to be written still have the old mode, which costs nothing but space.
-        let mut sequencer = inner.sequencer.lock();
-        let mut meta = Meta {
-            last_version: sequencer.last,
-            history: sequencer.history,
-            ..Meta::read(storage)?
+        let version = {
+            let mut sequencer = inner.sequencer.lock();
+            if let Some(poison) = &sequencer.poison {
+                return Err(poisoned(poison));
+            }
+            // A version of its own, so that the change is written after everything that rests on the mode before it.
+            let version = sequencer.last.next();
+            let mut change = WriteBatch::new();
+            put_history_change(&mut change, sequencer.history, mode, version);
+            let group = sequencer.batch_for(change.as_bytes().len(), change.len());
+            group.batch.append(&change);
+            group.last = version;
+            group.is_synced |= storage.durability() == Durability::Synced;
+            sequencer.last = version;
+            sequencer.history = mode;
+            version
         };
-        change_history(storage, &mut meta, mode)?;
-        sequencer.history = mode;
-        Ok(())
+        inner.write_group(version)
     }
 
     /// Counters and gauges.
