@@ -100,7 +100,8 @@ fn build_dir() -> PathBuf {
     dir.expect("cargo nests its directories").to_owned()
 }
 
-fn linked(name: &str) -> Plugin {
+/// The backend `name`, one of [`BACKENDS`], as it is linked into this program.
+pub fn linked(name: &str) -> Plugin {
     let plugins = load::linked().expect("the descriptors are sound");
     let named = |plugin: &Plugin| plugin.descriptor().name == name;
     plugins.into_iter().find(named).expect("each backend is linked in")

@@ -1,4 +1,4 @@
-//! Benchmarks of SuperVM's storage backends.
+//! Benchmarks of SuperVM's storage backends and transactions.
 //!
 //! Each database is measured in several legs, over copies of one directory: through its own crate, through SuperVM's backend
 //! linked in, and through the same backend loaded from its shared library. What the legs share is here. Two programs use it:
@@ -10,4 +10,8 @@ pub mod leg;
 pub mod backend;
 pub mod legs;
 pub mod statistics;
+pub mod machine;
+pub mod page;
 pub mod boundary;
+#[cfg(feature = "mvcc")]
+pub mod mvcc;

@@ -9,9 +9,9 @@ use std::time::Duration;
 use supervm_bench::backend::BACKENDS;
 use supervm_bench::boundary::{
     self, BLOCK_MAX, Clock, KEYS, Operation, Outcome, ROUNDS_MIN, ROW_BYTES, Report, Selection,
-    replace_section,
 };
 use supervm_bench::data::KEY_BYTES;
+use supervm_bench::page::replace_section;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/benchmarks.md");
 
@@ -106,8 +106,11 @@ fn run(arguments: &Arguments) -> Result<()> {
     }
     if arguments.write {
         let page = fs::read_to_string(PAGE).with_context(|| format!("cannot read {PAGE}"))?;
-        fs::write(PAGE, replace_section(&page, &report.markdown())?)
-            .with_context(|| format!("cannot write {PAGE}"))?;
+        fs::write(
+            PAGE,
+            replace_section(&page, "boundary", "The plugin boundary", &report.markdown())?,
+        )
+        .with_context(|| format!("cannot write {PAGE}"))?;
         eprintln!("wrote {PAGE}");
     }
     eprintln!("{}", summary(&report));

@@ -14,20 +14,17 @@ mod rounds;
 mod latency;
 mod goal;
 mod cell;
-mod machine;
 mod report;
-mod page;
 
 pub use cell::{Cell, InPlace, Rates};
 pub use clock::Clock;
 pub use goal::{Goal, Outcome};
 pub use latency::Latency;
-pub use machine::Machine;
 pub use operation::Operation;
-pub use page::{PageError, replace_section};
 pub use report::Report;
 
 use crate::data::{Data, Shape};
+use crate::machine::Machine;
 use indicatif::{ProgressBar, ProgressStyle};
 use legs::Legs;
 use std::time::Duration;
@@ -71,7 +68,7 @@ impl Selection {
 
 /// Measures what `selection` says, and shows on the terminal how far it is.
 pub fn run(selection: &Selection) -> Report {
-    let machine = Machine::look();
+    let machine = Machine::look("boundary");
     let shapes = selection.shapes();
     let bar = progress(shapes.len() * selection.backends.len() * selection.operations.len());
     let mut cells = Vec::new();

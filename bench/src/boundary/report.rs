@@ -2,7 +2,7 @@
 
 use super::cell::Cell;
 use super::clock::Clock;
-use super::machine::Machine;
+use crate::machine::Machine;
 use crate::statistics::Estimate;
 use serde::Serialize;
 use std::fmt::Write;

@@ -131,7 +131,7 @@ impl Chain {
         let superseded_by = |limit: Version| {
             // Entry i is superseded by entry i + 1, the last one by the newest.
             let next = self.older.iter().skip(1).chain(std::iter::once(&self.newest));
-            next.take_while(|entry| entry.version <= limit).count()
+            next.take(self.older.len()).take_while(|entry| entry.version <= limit).count()
         };
         let too_many = (self.older.len() + 1).saturating_sub(most.max(1));
         let count = superseded_by(floor).max(superseded_by(watermark).min(too_many));

@@ -40,8 +40,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Looks at this machine.
-    pub(super) fn look() -> Self {
+    /// Looks at this machine, for the benchmark that `cargo xtask bench NAME` runs.
+    pub fn look(name: &str) -> Self {
         let scratch = scratch_dir();
         let uname = rustix::system::uname();
         let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
@@ -55,7 +55,7 @@ impl Machine {
             compiler: compiler(),
             load: load.split(' ').next().unwrap_or_default().to_owned(),
             fdatasync_us: fdatasync_us(scratch.path()),
-            command: command(),
+            command: command(name),
         }
     }
 
@@ -73,9 +73,9 @@ impl Machine {
     }
 }
 
-fn command() -> String {
+fn command(name: &str) -> String {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let words = ["cargo xtask bench boundary".to_owned()].into_iter().chain(arguments);
+    let words = [format!("cargo xtask bench {name}")].into_iter().chain(arguments);
     words.collect::<Vec<_>>().join(" ")
 }
 
