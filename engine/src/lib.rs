@@ -9,6 +9,7 @@ pub mod storage;
 pub mod layout;
 pub mod digest;
 pub mod mvcc;
+pub mod history;
 pub mod state;
 pub mod runtime;
 pub mod registry;

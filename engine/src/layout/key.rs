@@ -108,6 +108,16 @@ pub fn block_key(number: u64) -> [u8; 10] {
     stored
 }
 
+/// The number in a storage key of the area [`Area::Blocks`].
+///
+/// # Errors
+/// `Corruption`.
+pub fn split_block_key(stored: &[u8]) -> Result<u64> {
+    let rest = stored.strip_prefix(Area::Blocks.prefix());
+    let number = rest.and_then(|rest| rest.try_into().ok());
+    number.map(u64::from_be_bytes).ok_or_else(|| corrupt("the key of a block", stored))
+}
+
 /// The storage key of one part of the list of keys that `version` changed; parts count from 0.
 pub fn change_log_key(version: Version, part: u32) -> [u8; 14] {
     let mut stored = [0; 14];
@@ -115,6 +125,20 @@ pub fn change_log_key(version: Version, part: u32) -> [u8; 14] {
     stored[PREFIX_BYTES..10].copy_from_slice(&version.0.to_be_bytes());
     stored[10..].copy_from_slice(&part.to_be_bytes());
     stored
+}
+
+/// The version and the part in a storage key of the area [`Area::ChangeLog`].
+///
+/// # Errors
+/// `Corruption`.
+pub fn split_change_log_key(stored: &[u8]) -> Result<(Version, u32)> {
+    let parse = || {
+        let rest = stored.strip_prefix(Area::ChangeLog.prefix())?;
+        let (version, part) = rest.split_first_chunk()?;
+        let part = part.try_into().ok()?;
+        Some((Version(u64::from_be_bytes(*version)), u32::from_be_bytes(part)))
+    };
+    parse().ok_or_else(|| corrupt("the key of a list of changed keys", stored))
 }
 
 /// Appends `key` so that its end can be found and the order of keys is kept.
@@ -203,6 +227,19 @@ mod tests {
             b"h/abcx\0\0\0\0\x0312345678",
         ] {
             assert!(split_history_key(stored, &mut Vec::new()).is_err(), "{stored:?}");
+        }
+    }
+
+    #[test]
+    fn keys_of_blocks_and_lists_read_back_and_malformed_ones_are_corruption() {
+        assert_eq!(split_block_key(&block_key(7)).expect("own key"), 7);
+        let list = change_log_key(Version(7), 3);
+        assert_eq!(split_change_log_key(&list).expect("own key"), (Version(7), 3));
+        for stored in [&b""[..], b"b/", b"b/1234567", b"b/123456789", b"l/12345678"] {
+            assert!(split_block_key(stored).is_err(), "{stored:?}");
+        }
+        for stored in [&b""[..], b"l/", b"l/12345678901", b"l/1234567890123", b"b/123456789012"] {
+            assert!(split_change_log_key(stored).is_err(), "{stored:?}");
         }
     }
 

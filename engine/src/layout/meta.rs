@@ -66,13 +66,21 @@ impl Meta {
     /// # Errors
     /// `Corruption` when it does not parse; what the storage fails with.
     pub fn read(storage: &Storage) -> Result<Self> {
+        Self::read_with(|key| storage.get(key))
+    }
+
+    /// As [`read`](Self::read), through `get`, which looks a storage key up: in a snapshot, say.
+    ///
+    /// # Errors
+    /// `Corruption` when it does not parse; what `get` fails with.
+    pub fn read_with(get: impl Fn(&[u8]) -> Result<Option<Vec<u8>>>) -> Result<Self> {
         let number = |key| -> Result<Option<u64>> {
-            let Some(bytes) = storage.get(key)? else { return Ok(None) };
+            let Some(bytes) = get(key)? else { return Ok(None) };
             let bytes: [u8; 8] =
                 bytes.as_slice().try_into().map_err(|_| corrupt("a number", &bytes))?;
             Ok(Some(u64::from_be_bytes(bytes)))
         };
-        let history = match storage.get(HISTORY)? {
+        let history = match get(HISTORY)? {
             None => HistoryMode::None,
             Some(bytes) => serde_json::from_slice(&bytes)
                 .map_err(|_| corrupt("the mode of history", &bytes))?,
@@ -82,8 +90,13 @@ impl Meta {
             last_block: number(LAST_BLOCK)?,
             floor: Version(number(FLOOR)?.unwrap_or_default()),
             history,
-            accumulator: storage.get(ACCUMULATOR)?.unwrap_or_default(),
+            accumulator: get(ACCUMULATOR)?.unwrap_or_default(),
         })
+    }
+
+    /// The oldest version that can be read: the [`floor`](Self::floor), or the newest version where no old values are kept.
+    pub fn oldest_version(&self) -> Version {
+        if self.history.keeps_old_values() { self.floor } else { self.last_version }
     }
 
     /// Appends the newest commit's version to `batch`.

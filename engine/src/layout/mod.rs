@@ -36,7 +36,7 @@ pub use block::BlockRecord;
 pub use changes::{ChangedKeys, put_changed_keys};
 pub use key::{
     Area, STATE_KEY_BYTES_MAX, block_key, change_log_key, history_key, history_prefix, latest_key,
-    put_ordered_key, split_history_key, take_ordered_key,
+    put_ordered_key, split_block_key, split_change_log_key, split_history_key, take_ordered_key,
 };
 pub use meta::{HistoryMode, Meta};
 pub use record::{STATE_VALUE_BYTES_MAX, put_record, split_record};

@@ -19,14 +19,39 @@ pub struct Digest(pub [u8; 32]);
 impl Digest {
     /// The digest of what is ahead of `rows`, which go forward.
     pub(super) fn of(mut rows: Rows) -> Result<Self> {
-        let mut hasher = Sha256::new();
+        let mut digest = DigestBuilder::default();
         while let Some((key, value)) = rows.next()? {
-            hasher.update((key.len() as u32).to_le_bytes());
-            hasher.update(key);
-            hasher.update((value.len() as u32).to_le_bytes());
-            hasher.update(value);
+            digest.add(key, value);
         }
-        Ok(Self(hasher.finalize().into()))
+        Ok(digest.finish())
+    }
+}
+
+/// A digest in the making, for entries that come one by one.
+///
+/// # Examples
+/// ```
+/// use supervm_engine::storage::DigestBuilder;
+/// let mut digest = DigestBuilder::default();
+/// digest.add(b"a", b"1");
+/// digest.add(b"b", b"2");
+/// assert!(digest.finish().to_string().starts_with("7afadf78"));
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct DigestBuilder(Sha256);
+
+impl DigestBuilder {
+    /// Adds the next entry; entries come in key order.
+    pub fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.0.update((key.len() as u32).to_le_bytes());
+        self.0.update(key);
+        self.0.update((value.len() as u32).to_le_bytes());
+        self.0.update(value);
+    }
+
+    /// The digest of what was added.
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
     }
 }
 

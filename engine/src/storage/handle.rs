@@ -1,7 +1,7 @@
 //! The handle itself.
 
 use super::{Digest, Entry, Iter, Manifest, Rows, Snapshot, checkpoint, limits, range_delete};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +28,8 @@ struct Inner {
     /// Only on a backend without `delete_range`: a batch with a range excludes other writers while it is expanded and
     /// written; batches without one do not exclude each other.
     expansion: RwLock<()>,
+    /// Held by who reads a fact about the whole, decides, and writes it back.
+    facts: Mutex<()>,
 }
 
 impl fmt::Debug for Storage {
@@ -58,6 +60,7 @@ impl Storage {
             dir,
             manifest,
             expansion,
+            facts: Mutex::new(()),
         })))
     }
 
@@ -301,6 +304,12 @@ impl Storage {
     /// `Busy` while cursors or snapshots live; `Closed` the second time; `Io`, `NoSpace`.
     pub fn close(&self) -> Result<()> {
         self.0.backend.close()
+    }
+
+    /// Excludes every other caller of this until the guard is dropped: for a fact about the whole that is read, decided on and
+    /// written back, such as the oldest version that can be read.
+    pub(crate) fn lock_facts(&self) -> MutexGuard<'_, ()> {
+        self.0.facts.lock()
     }
 
     fn check_durability(&self, durability: Durability, operation: &'static str) -> Result<()> {

@@ -21,7 +21,7 @@ mod rows;
 mod snapshot;
 mod checkpoint;
 
-pub use digest::Digest;
+pub use digest::{Digest, DigestBuilder};
 pub use handle::Storage;
 pub use manifest::{CONTRACT_VERSION, FORMAT_VERSION, MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest};
 pub use open::{MODULES_DIR, OpenOptions, STORE_DIR};

@@ -93,6 +93,23 @@ impl Rows {
         }
     }
 
+    /// Moves so that the next entry is the first at or after `key` in the cursor's direction, within its range.
+    ///
+    /// # Behavior
+    /// May go back, and past what is in memory; what follows is read anew.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek`]; an earlier failure again.
+    pub fn seek(&mut self, key: &[u8]) -> Result<()> {
+        if let State::Failed(error) = &self.state {
+            return Err(error.repeated());
+        }
+        self.page.clear();
+        self.offset = 0;
+        self.state = State::Reading;
+        self.cursor.seek(key).map_err(|error| fail(&mut self.state, error))
+    }
+
     /// Fetches pages until there is an entry; `false` at the end.
     fn fill(&mut self) -> Result<bool> {
         match &self.state {
@@ -206,6 +223,23 @@ mod tests {
             let source = std::error::Error::source(&error).expect("the source is kept");
             assert_eq!(source.to_string(), "checksum");
         }
+    }
+
+    #[test]
+    fn a_search_drops_the_page_and_makes_ended_rows_usable_but_not_failed_ones() {
+        let failure = Error::new(ErrorKind::Io, "next_page", "unplugged");
+        let mut rows = rows([
+            Ok((vec![b"a", b"b"], PageEnd::End)),
+            Ok((vec![b"c"], PageEnd::End)),
+            Err(failure),
+        ]);
+        assert!(rows.next().expect("no failure").is_some());
+        rows.seek(b"c").expect("no failure");
+        assert_eq!(rows.next().expect("no failure"), Some((&b"c"[..], &b"value"[..])));
+        assert!(rows.next().expect("no failure").is_none());
+        rows.seek(b"d").expect("no failure");
+        assert_eq!(rows.next().expect_err("unplugged").kind(), ErrorKind::Io);
+        assert_eq!(rows.seek(b"a").expect_err("sticky").kind(), ErrorKind::Io);
     }
 
     #[test]

@@ -1,0 +1,153 @@
+//! The past of chain state: what it was as of a version or a block, what a version changed, and giving the past up.
+//!
+//! A storage of chain state keeps, beside the latest values, those that were replaced, each under the version that replaced it
+//! ([`crate::layout`] has the keys). From these follow reads as of any version from the *floor* to the newest. Pruning raises the floor
+//! and then deletes what no readable version needs; a read below the floor is refused with `VersionPruned`, whether what it needs is
+//! deleted yet or not.
+//!
+//! ```text
+//!             floor                last version
+//!  pruned       |                       |
+//! ------------- |=======================|--------->  versions
+//!               5    as of 5, 6, ... 9  9
+//! ```
+//!
+//! # Invariants
+//! 1. The floor only rises, and is raised before anything at or below it is deleted.
+//! 2. An old value is deleted only when it was superseded at or below the floor. What a version from the floor on needs is so kept:
+//!    its value is either the latest or was superseded above it.
+//! 3. A list of changed keys is deleted in the batch that deletes the last of its old values, or in a later one. So a pruning that was
+//!    killed finds the rest by the lists that are there.
+//!
+//! Nothing here changes the latest state, so reads and pruning go on beside commits.
+
+mod view;
+mod as_of;
+mod rows;
+mod versions;
+mod blocks;
+mod prune;
+mod sweep;
+mod mode;
+
+pub use as_of::AsOf;
+pub use prune::{
+    PruneOptions, PruneProgress, PruneReport, PruneTarget, STEP_OPERATIONS_DEFAULT,
+    STEP_OPERATIONS_MAX,
+};
+pub use rows::AsOfRows;
+pub use versions::KeyVersion;
+
+use crate::layout::{Meta, STATE_KEY_BYTES_MAX, Version};
+use crate::storage::Storage;
+use supervm_plugin_sdk::{Error, ErrorKind, Result};
+use view::View;
+
+/// The past of the chain state in a storage.
+///
+/// Cheap to clone; holds nothing but the storage. Every method may be called from any thread, beside commits too.
+#[derive(Debug, Clone)]
+pub struct History {
+    storage: Storage,
+}
+
+impl History {
+    /// The past that `storage` holds; that of the empty state when it holds no chain state.
+    ///
+    /// # Errors
+    /// `Corruption` when the facts about the whole do not parse; what the storage fails with.
+    pub fn new(storage: Storage) -> Result<Self> {
+        Meta::read(&storage)?;
+        Ok(Self { storage })
+    }
+
+    /// The storage.
+    pub fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// The facts about the whole, as of this moment.
+    ///
+    /// # Errors
+    /// `Corruption`; what the storage fails with.
+    pub fn meta(&self) -> Result<Meta> {
+        Meta::read(&self.storage)
+    }
+
+    /// The oldest version that can be read at this moment: the newest one, where no old values are kept.
+    ///
+    /// # Errors
+    /// As [`meta`](Self::meta).
+    pub fn floor(&self) -> Result<Version> {
+        Ok(self.meta()?.oldest_version())
+    }
+
+    /// The state as of `version`.
+    ///
+    /// # Errors
+    /// `VersionPruned` below the [`floor`](Self::floor); `InvalidArgument` above the newest version; as [`meta`](Self::meta); `Busy`
+    /// when too many snapshots are open.
+    pub fn as_of(&self, version: Version) -> Result<AsOf> {
+        let view = View::new(&self.storage)?;
+        let meta = view.meta()?;
+        check_readable(version, &meta)?;
+        Ok(AsOf::new(view, version, &meta))
+    }
+
+    /// The state after block `number`.
+    ///
+    /// # Errors
+    /// As [`version_of_block`](Self::version_of_block) and [`as_of`](Self::as_of).
+    pub fn as_of_block(&self, number: u64) -> Result<AsOf> {
+        self.as_of(self.version_of_block(number)?)
+    }
+
+    /// The state as of the newest version.
+    ///
+    /// # Errors
+    /// As [`meta`](Self::meta); `Busy` when too many snapshots are open.
+    pub fn latest(&self) -> Result<AsOf> {
+        let view = View::new(&self.storage)?;
+        let meta = view.meta()?;
+        Ok(AsOf::new(view, meta.last_version, &meta))
+    }
+}
+
+/// May `version` be read?
+fn check_readable(version: Version, meta: &Meta) -> Result<()> {
+    if version > meta.last_version {
+        let refused = format!("there is no such version yet; the newest is {}", meta.last_version);
+        return Err(Error::new(ErrorKind::InvalidArgument, "read history", refused)
+            .with("version", version));
+    }
+    let floor = meta.oldest_version();
+    if version < floor { Err(pruned(version, floor)) } else { Ok(()) }
+}
+
+#[cold]
+fn pruned(version: Version, floor: Version) -> Error {
+    let refused = format!("the version was pruned; the oldest that can be read is {floor}");
+    Error::new(ErrorKind::VersionPruned, "read history", refused).with("version", version)
+}
+
+/// Is `key` one that chain state can have?
+fn check_state_key(key: &[u8]) -> Result<()> {
+    if key.is_empty() {
+        return Err(Error::new(
+            ErrorKind::InvalidKey,
+            "read history",
+            "a key has at least one byte",
+        ));
+    }
+    check_bound(key)
+}
+
+/// Is `key` no longer than a key of chain state can be?
+fn check_bound(key: &[u8]) -> Result<()> {
+    if key.len() <= STATE_KEY_BYTES_MAX {
+        return Ok(());
+    }
+    let refused =
+        format!("{} bytes, but a key of chain state has at most {STATE_KEY_BYTES_MAX}", key.len());
+    Err(Error::new(ErrorKind::KeyTooLarge, "read history", refused))
+}
