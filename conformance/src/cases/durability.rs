@@ -9,7 +9,7 @@ use crate::kill::{
 };
 use std::path::Path;
 use std::time::Duration;
-use supervm_plugin_sdk::{Capability, Durability, OpenMode, StorageBackend};
+use supervm_plugin_sdk::{Capability, Durability, OpenMode, StorageBackend, WriteBatch};
 
 const DURABLE: &[Capability] = &[Capability::SyncedWrites];
 /// Batches in a directory after which the next cycle begins a new one, so that reading it all stays quick.
@@ -22,6 +22,8 @@ pub(super) const CASES: &[Case] = &[
     Case::new('O', "durability.deletes_survive", &[15], "Deleted keys stay deleted after reopening.", deletes_survive).needs(DURABLE),
     Case::new('O', "durability.empty_values_survive", &[3, 15], "An empty value is present after reopening.", empty_values).needs(DURABLE),
     Case::new('O', "durability.large_values_survive", &[3, 15], "Large values are whole after reopening.", large_values).needs(DURABLE),
+    Case::new('O', "durability.long_keys_survive", &[2, 15], "Keys of many lengths up to the longest are there after reopening.", long_keys).needs(DURABLE),
+    Case::new('O', "durability.empty_batch_hides_nothing", &[7, 15], "What is written after an empty batch is there after reopening.", empty_batch).needs(DURABLE),
     Case::new('O', "durability.overwrites_survive", &[6, 15], "After reopening, the last of a hundred values is read.", overwrites).needs(DURABLE),
     Case::new('O', "durability.digest_survives", &[15, 23], "The state digest is the same after reopening.", digest_survives).needs(DURABLE),
     Case::new('O', "durability.refused_batch_leaves_nothing", &[7, 15], "A batch that was refused leaves nothing behind after reopening.", refused_leaves_nothing).needs(DURABLE),
@@ -83,6 +85,29 @@ fn large_values(f: &mut Fixture) -> CaseResult {
     f.write(|batch| rows.iter().for_each(|(key, value)| batch.put(key, value)))?;
     drop_and_open(f)?;
     same_rows("after reopening", &f.all_rows()?, &rows)
+}
+
+fn long_keys(f: &mut Fixture) -> CaseResult {
+    let longest = f.limits().key_bytes_max as usize;
+    let lengths = [1, 63, 64, 127, 128, 129, 240, 254, 255, 256, 257, 300, longest - 1, longest];
+    let mut keys: Vec<_> = lengths.into_iter().map(|length| vec![b'k'; length]).collect();
+    keys.sort();
+    keys.dedup();
+    f.put_all(keys.iter().map(Vec::as_slice))?;
+    drop_and_open(f)?;
+    same_rows("after reopening", &f.all_rows()?, &mirrored_rows(keys.iter().map(Vec::as_slice)))
+}
+
+fn empty_batch(f: &mut Fixture) -> CaseResult {
+    let keys = [&b"a"[..], b"b", b"c"];
+    for (key, durability) in
+        keys.into_iter().zip([Durability::Buffered, Durability::Synced].into_iter().cycle())
+    {
+        f.put(key, key)?;
+        f.storage().write(&WriteBatch::new(), durability)?;
+    }
+    drop_and_open(f)?;
+    same_rows("after reopening", &f.all_rows()?, &mirrored_rows(keys))
 }
 
 fn overwrites(f: &mut Fixture) -> CaseResult {

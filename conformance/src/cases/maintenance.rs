@@ -1,12 +1,16 @@
 //! Compaction and verification: neither changes any content.
 
-use crate::case::{Case, CaseResult};
-use crate::check::{equal, holds, same_rows};
-use crate::fixture::{Fixture, drain, numbered};
+use crate::case::{Case, CaseResult, Finding};
+use crate::check::{equal, failed, holds, same_rows};
+use crate::fixture::{Fixture, drain, mirrored_rows, numbered};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use supervm_plugin_sdk::{Capability, Direction, KeyRange, OpenMode};
 
 const COMPACT: &[Capability] = &[Capability::Compact];
 const VERIFY: &[Capability] = &[Capability::Verify];
+/// Batches that are written while another thread compacts.
+const WRITES: usize = 400;
 
 pub(super) const CASES: &[Case] = &[
     Case::new(
@@ -57,6 +61,15 @@ pub(super) const CASES: &[Case] = &[
         again,
     )
     .needs(COMPACT),
+    Case::new(
+        'S',
+        "compact.while_writing",
+        &[11, 15],
+        "What is written during compactions is there, then and after reopening.",
+        while_writing,
+    )
+    .needs(COMPACT)
+    .deadline(60),
     Case::new(
         'S',
         "verify.finds_a_sound_storage_sound",
@@ -150,6 +163,32 @@ fn again(f: &mut Fixture) -> CaseResult {
         f.storage().compact(KeyRange::ALL)?;
     }
     equal("entries", &f.all_rows()?.len(), &1010)
+}
+
+fn while_writing(f: &mut Fixture) -> CaseResult {
+    let (storage, is_written) = (f.storage(), AtomicBool::new(false));
+    let keys = numbered(WRITES);
+    thread::scope(|scope| {
+        let compacting = scope.spawn(|| {
+            while !is_written.load(Ordering::Relaxed) {
+                storage.compact(KeyRange::ALL)?;
+            }
+            Ok::<(), Finding>(())
+        });
+        let written = keys.iter().try_for_each(|key| f.put(key, key));
+        is_written.store(true, Ordering::Relaxed);
+        let compacted =
+            compacting.join().unwrap_or_else(|_| failed("the compacting thread panicked"));
+        written.and(compacted)
+    })?;
+    let expected = mirrored_rows(keys.iter().map(Vec::as_slice));
+    same_rows("after compactions", &f.all_rows()?, &expected)?;
+    if !f.has(Capability::SyncedWrites) {
+        return Ok(());
+    }
+    f.drop_storage();
+    f.open(OpenMode::MustExist)?;
+    same_rows("written during compactions, after reopening", &f.all_rows()?, &expected)
 }
 
 fn expect_sound(f: &Fixture) -> CaseResult<u64> {

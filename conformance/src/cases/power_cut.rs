@@ -1,15 +1,21 @@
 //! Durability over a power cut: what was synced is there, and what is lost is a suffix.
 
 use crate::case::{Case, CaseResult, Finding, Profile};
-use crate::check::{equal, failed, holds};
+use crate::check::{equal, failed, holds, same_rows};
 use crate::fault::{Call, Calls, Recorder};
-use crate::fixture::{Fixture, storage_digest};
+use crate::fixture::{Fixture, batch, mirrored_rows, numbered, storage_digest, storage_rows};
 use crate::kill::{VALUE_BYTES, Writes, check_survivors, counted};
+use crate::random::Random;
 use std::fs;
 use std::path::Path;
-use supervm_plugin_sdk::{Capability, Durability, Error, OpenMode, Result, StorageBackend};
+use supervm_plugin_sdk::{
+    Capability, Durability, Error, KeyRange, OpenMode, Result, StorageBackend,
+};
 
 const DURABLE: &[Capability] = &[Capability::SyncedWrites];
+/// How often is compacted, each time with as many new batches.
+const COMPACTIONS: u64 = 8;
+const BATCHES_COMPACTED: u64 = 5;
 
 pub(super) const CASES: &[Case] = &[
     Case::new('O', "durability.sync.synced_write_syncs", &[15], "A synced write makes at least one sync call.", write_syncs).needs(DURABLE).faults(),
@@ -18,6 +24,8 @@ pub(super) const CASES: &[Case] = &[
     Case::new('O', "durability.power_cut.interleaved", &[7, 15], "After a power cut between synced and buffered batches, what is lost is a suffix that was not synced.", interleaved).needs(DURABLE).faults().deadline(600),
     Case::new('O', "durability.power_cut.buffered", &[7, 15], "A power cut takes buffered batches from the end, whole, without holes.", buffered).needs(DURABLE).faults().deadline(600),
     Case::new('O', "durability.power_cut.flushed", &[7, 15], "After a power cut every batch before the last synced flush is there.", flushed).needs(DURABLE).faults().deadline(600),
+    Case::new('O', "durability.power_cut.deletes", &[15], "After a power cut, keys whose deletion was flushed stay deleted.", deletes).needs(DURABLE).faults(),
+    Case::new('O', "durability.power_cut.compaction", &[15], "A power cut after a compaction takes nothing that was synced before.", compaction).needs(&[Capability::Compact, Capability::SyncedWrites]).faults().deadline(120),
     Case::new('O', "durability.power_cut.checkpoint", &[15, 22], "A checkpoint that was taken survives a power cut with all its content.", checkpoint).needs(&[Capability::Checkpoint]).faults(),
 ];
 
@@ -92,29 +100,48 @@ fn cuts(f: &mut Fixture, writes: Writes) -> CaseResult {
             }
             next += 1;
         }
-        if recorder.calls().count(Call::Write) == 0 {
-            return recorder.calls().never_made(Call::Write);
-        }
-        let copy = f.other_dir();
-        let lost = recorder.cut(&dir, &copy, (round % 3 != 0).then_some(&mut random))?;
-        let when = format!(
-            "after a power cut in round {round} ({next} batches were acknowledged, the first {synced} as synced; of what was not synced is lost: {lost})"
-        );
-        check_cut(f, &copy, synced, next, &when)?;
-        fs::remove_dir_all(&copy)?;
+        let random = (round % 3 != 0).then_some(&mut random);
+        cut(f, &recorder, &dir, random, Written { batches: next, synced, when: "while writing" })?;
     }
     Ok(())
 }
 
-fn check_cut(f: &Fixture, copy: &Path, synced: u64, written: u64, when: &str) -> CaseResult {
-    let opened = f.open_at(copy, OpenMode::Create);
+/// What was written before a power cut.
+struct Written {
+    /// Batches that were acknowledged.
+    batches: u64,
+    /// As many of them, from the first on, were synced.
+    synced: u64,
+    when: &'static str,
+}
+
+/// Cuts the power and checks what is left in a copy. Nothing that was not synced is kept, or what `random` chooses of it.
+fn cut(
+    f: &mut Fixture,
+    recorder: &Recorder,
+    dir: &Path,
+    random: Option<&mut Random>,
+    written: Written,
+) -> CaseResult {
+    if recorder.calls().count(Call::Write) == 0 {
+        return recorder.calls().never_made(Call::Write);
+    }
+    let Written { batches, synced, when } = written;
+    let copy = f.other_dir();
+    let lost = recorder.cut(dir, &copy, random)?;
+    let when = format!(
+        "after a power cut {when} ({batches} batches were acknowledged, the first {synced} as synced; of what was not synced is lost: {lost})"
+    );
+    let opened = f.open_at(&copy, OpenMode::Create);
     let storage = opened.map_err(|error: Error| {
         let kind = error.kind();
         Finding::Failed(format!("{when}, the storage cannot be opened: {kind:?}: {error}"))
     })?;
-    let found = check_survivors(&*storage, synced, VALUE_BYTES, when)?;
-    holds(format!("{when}, {found} batches are there, of {written}"), found <= written)?;
-    works_on(&*storage, found)
+    let found = check_survivors(&*storage, synced, VALUE_BYTES, &when)?;
+    holds(format!("{when}, {found} batches are there, of {batches}"), found <= batches)?;
+    works_on(&*storage, found)?;
+    drop(storage);
+    Ok(fs::remove_dir_all(&copy)?)
 }
 
 /// Writes the next batch to what a power cut left.
@@ -138,6 +165,57 @@ fn buffered(f: &mut Fixture) -> CaseResult {
 
 fn flushed(f: &mut Fixture) -> CaseResult {
     cuts(f, Writes::Flushed)
+}
+
+fn deletes(f: &mut Fixture) -> CaseResult {
+    let dir = f.other_dir();
+    let recorder = Recorder::start(&dir)?;
+    let (storage, keys) = (f.open_at(&dir, OpenMode::Create)?, numbered(30));
+    storage.write(
+        &batch(|batch| keys.iter().for_each(|key| batch.put(key, key))),
+        Durability::Synced,
+    )?;
+    if recorder.calls().count(Call::Write) == 0 {
+        return recorder.calls().never_made(Call::Write);
+    }
+    let one_by_one = batch(|batch| keys[..10].iter().for_each(|key| batch.delete(key)));
+    let as_a_range = batch(|batch| batch.delete_range(KeyRange::new(&keys[10], Some(&keys[20]))));
+    for (how, deletes, left) in
+        [("one by one", one_by_one, &keys[10..]), ("as a range", as_a_range, &keys[20..])]
+    {
+        storage.write(&deletes, Durability::Buffered)?;
+        storage.flush(Durability::Synced)?;
+        let copy = f.other_dir();
+        let lost = recorder.cut(&dir, &copy, None)?;
+        let copy = f.open_at(&copy, OpenMode::MustExist)?;
+        let when = format!(
+            "after a power cut since keys were deleted {how} and the storage was flushed (of what was not synced is lost: {lost})"
+        );
+        same_rows(when, &storage_rows(&*copy)?, &mirrored_rows(left.iter().map(Vec::as_slice)))?;
+    }
+    Ok(())
+}
+
+fn compaction(f: &mut Fixture) -> CaseResult {
+    let (mut random, dir) = (f.random(), f.other_dir());
+    let recorder = Recorder::start(&dir)?;
+    let storage = f.open_at(&dir, OpenMode::Create)?;
+    for round in 1..=COMPACTIONS {
+        let batches = round * BATCHES_COMPACTED;
+        for number in batches - BATCHES_COMPACTED..batches {
+            storage.write(&counted(number, VALUE_BYTES), Durability::Synced)?;
+        }
+        storage.compact(KeyRange::ALL)?;
+        let random = (round % 2 == 0).then_some(&mut random);
+        cut(
+            f,
+            &recorder,
+            &dir,
+            random,
+            Written { batches, synced: batches, when: "after a compaction" },
+        )?;
+    }
+    Ok(())
 }
 
 fn checkpoint(f: &mut Fixture) -> CaseResult {

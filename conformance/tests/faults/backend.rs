@@ -58,6 +58,8 @@ pub(crate) struct Reference {
     was_read: AtomicBool,
     /// The disk was full once.
     was_full: AtomicBool,
+    /// Under a fault: values were written since the last sync.
+    has_new_values: AtomicBool,
     /// Records that a fault keeps back until the storage is closed.
     kept_back: Mutex<Vec<u8>>,
 }
@@ -134,8 +136,8 @@ impl StorageFactory for Reference {
             path: path.clone(),
             versions: Mutex::default(),
         });
-        let (was_read, was_full) = Default::default();
-        Ok(Self { shared, file, path, fault, was_read, was_full, kept_back: Mutex::default() })
+        let (was_read, was_full, has_new_values, kept_back) = Default::default();
+        Ok(Self { shared, file, path, fault, was_read, was_full, has_new_values, kept_back })
     }
 }
 
@@ -163,6 +165,12 @@ fn replay(map: &mut Map, batch: &WriteBatch, fault: Fault) {
     for operation in batch.iter() {
         if fault == Fault::DeletesForgottenOnReopen && matches!(operation, Operation::Delete { .. })
         {
+            continue;
+        }
+        if let Operation::Put { key, value } = operation
+            && fault == Fault::KeyLengthInU8OnDisk
+        {
+            map.insert(key[..key.len() % (1 << 8)].to_vec(), value.to_vec());
             continue;
         }
         apply(map, &operation, Fault::None);
@@ -262,6 +270,14 @@ impl Reference {
                     Error::io("write", error)
                 })
             }
+            Fault::FailedWriteIsVisible => {
+                let length = file.metadata().map_err(io)?.len();
+                // The file is as it was before, and the error says so.
+                log::append(file, batch).map_err(|error| match file.set_len(length) {
+                    Ok(()) => Error::io("write", error),
+                    Err(_) => io(error),
+                })
+            }
             Fault::WriteErrorIgnored => {
                 let _ = log::append(file, batch);
                 Ok(())
@@ -274,6 +290,23 @@ impl Reference {
             }),
             _ => log::append(file, batch).map_err(io),
         }
+    }
+}
+
+impl Reference {
+    /// Writes what is there when it begins into a new file, while writers append to the old one.
+    fn compact_without_the_writers_lock(&self) -> std::io::Result<()> {
+        let current = self.shared.current();
+        let fresh = self.path.with_extension("new");
+        let written = File::create(&fresh)?;
+        log::append(&written, &batch_of(&current))?;
+        written.sync_data()?;
+        thread::sleep(Duration::from_millis(1));
+        let mut file = self.file().map_err(std::io::Error::other)?;
+        log::unseal(&self.path)?;
+        fs::rename(&fresh, &self.path)?;
+        *file = File::options().append(true).open(&self.path)?;
+        Ok(())
     }
 }
 
@@ -326,7 +359,13 @@ impl StorageBackend for Reference {
             std::process::abort();
         }
         let file = self.file()?;
+        if self.fault == Fault::FailedWriteIsVisible {
+            self.publish(batch);
+        }
         self.append(&file, batch)?;
+        if batch.iter().any(|operation| matches!(operation, Operation::Put { .. })) {
+            self.has_new_values.store(true, Ordering::SeqCst);
+        }
         if durability == Durability::Synced && self.fault != Fault::SyncIsANoOp {
             let mut sync = file.sync_data();
             if self.fault == Fault::FailedSyncIsRetried && sync.is_err() {
@@ -334,7 +373,9 @@ impl StorageBackend for Reference {
             }
             sync.map_err(|error| Error::io("write", error).with_effect(Effect::Unknown))?;
         }
-        self.publish(batch);
+        if self.fault != Fault::FailedWriteIsVisible {
+            self.publish(batch);
+        }
         Ok(())
     }
 
@@ -361,6 +402,12 @@ impl StorageBackend for Reference {
         match durability {
             Durability::Buffered => Ok(()),
             Durability::Synced if self.fault == Fault::FlushIsANoOp => Ok(()),
+            Durability::Synced
+                if self.fault == Fault::DeletesAreNotFlushed
+                    && !self.has_new_values.swap(false, Ordering::SeqCst) =>
+            {
+                Ok(())
+            }
             Durability::Synced => {
                 self.file()?.sync_data().map_err(|error| Error::io("flush", error))
             }
@@ -408,6 +455,9 @@ impl StorageBackend for Reference {
 
     fn compact(&self, _: KeyRange<'_>) -> Result<()> {
         let io = |error| Error::io("compact", error).with_effect(Effect::Unknown);
+        if self.fault == Fault::CompactLosesConcurrentWrites {
+            return self.compact_without_the_writers_lock().map_err(io);
+        }
         let mut file = self.file()?;
         let mut current = self.shared.lock();
         if self.fault == Fault::CompactOfEmptyFails && current.is_empty() {
@@ -420,7 +470,9 @@ impl StorageBackend for Reference {
         let written = File::create(&fresh).map_err(io)?;
         log::append(&written, &batch_of(&current)).map_err(io)?;
         self.shared.versions().collect();
-        written.sync_data().map_err(io)?;
+        if self.fault != Fault::CompactRenamesUnsynced {
+            written.sync_data().map_err(io)?;
+        }
         log::unseal(&self.path).map_err(io)?;
         fs::rename(&fresh, &self.path).map_err(io)?;
         *file = File::options().append(true).open(&self.path).map_err(io)?;

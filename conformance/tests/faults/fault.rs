@@ -86,4 +86,10 @@ faults! {
     PanicsOnAnOption = "panics-on-an-option",
     PanicsWithoutItsDirectory = "panics-without-its-directory",
     SnapshotsShareAPin = "snapshots-share-a-pin",
+    KeyLengthInU8OnDisk = "key-length-in-u8-on-disk",
+    EmptyRecordEndsTheLog = "empty-record-ends-the-log",
+    CompactRenamesUnsynced = "compact-renames-unsynced",
+    CompactLosesConcurrentWrites = "compact-loses-concurrent-writes",
+    DeletesAreNotFlushed = "deletes-are-not-flushed",
+    FailedWriteIsVisible = "failed-write-is-visible",
 }

@@ -40,6 +40,9 @@ pub(crate) fn read(path: &Path, fault: Fault) -> io::Result<(Vec<WriteBatch>, u6
     let bytes = fs::read(path)?;
     let (mut rest, mut batches) = (bytes.as_slice(), Vec::new());
     while let Some((expected, log, left)) = split(rest) {
+        if fault == Fault::EmptyRecordEndsTheLog && log.is_empty() {
+            break;
+        }
         rest = left;
         match fault {
             _ if sum(log) == expected => {}
