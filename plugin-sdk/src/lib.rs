@@ -31,6 +31,7 @@ mod abi;
 mod batch;
 mod capability;
 mod config;
+mod cursor;
 mod descriptor;
 mod error;
 mod export;
@@ -50,6 +51,7 @@ pub use capability::{
     Capability, KEY_BYTES_MAX, Limits, SNAPSHOTS_MAX, Support, VALUE_BYTES_MAX,
 };
 pub use config::ByteSize;
+pub use cursor::PagedCursor;
 pub use descriptor::{NAME_BYTES_MAX, PluginDescriptor, PluginKind};
 pub use error::{Effect, Error, ErrorKind, Result};
 pub use guard::LOCK_FILE;
@@ -68,7 +70,7 @@ pub mod prelude {
     };
     pub use crate::{
         ByteBuf, ByteSize, Capabilities, Capability, Cursor, Direction, Durability, Effect, Error,
-        ErrorKind, KeyRange, OpenMode, Operation, Page, PageEnd, RangeAhead, Result,
+        ErrorKind, KeyRange, OpenMode, Operation, Page, PageEnd, PagedCursor, RangeAhead, Result,
         StorageBackend, StorageFactory, StorageSnapshot, StorageStats, Values, VerifyReport,
         WriteBatch, export_plugin,
     };

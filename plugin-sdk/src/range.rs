@@ -52,7 +52,9 @@ pub fn prefix_successor(prefix: &[u8]) -> Option<Vec<u8>> {
     Some(successor)
 }
 
-/// What of a range is still ahead of a cursor: for a backend that looks each page up anew, from the key where the last ended.
+/// What of a range is still ahead of a cursor that looks each page up anew, from the key where the last ended.
+///
+/// [`PagedCursor`](crate::PagedCursor) is a cursor that keeps one.
 ///
 /// # Examples
 /// ```

@@ -1,12 +1,15 @@
 //! A file and a function that one can hold in one's head.
 
 use crate::sources;
+use std::path::PathBuf;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{Attribute, ImplItemFn, ItemFn, ItemMod, TraitItemFn};
 
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
+/// How long a whole backend is, as docs/plugin-guide.md says.
+const EXAMPLE_LINES_MAX: usize = 150;
 
 /// What may be larger, and why.
 const EXCEPTIONS: &[(&str, &str)] = &[];
@@ -33,6 +36,16 @@ fn no_function_has_more_than_70_lines_outside_tests() {
     }
     large.retain(|name| !is_excepted(name));
     assert!(large.is_empty(), "split these: {large:#?}");
+}
+
+#[test]
+fn the_example_of_a_backend_has_at_most_150_lines_apart_from_blank_ones() {
+    let path = sources::repository().join("examples/third-party-plugin/src");
+    let files: Vec<_> = std::fs::read_dir(path).unwrap().map(|file| file.unwrap().path()).collect();
+    let text = |file: &PathBuf| std::fs::read_to_string(file).unwrap();
+    let lines = files.iter().map(text).collect::<String>();
+    let lines = lines.lines().filter(|line| !line.trim().is_empty()).count();
+    assert!((1..=EXAMPLE_LINES_MAX).contains(&lines), "{files:?}: {lines}");
 }
 
 #[test]
