@@ -49,12 +49,11 @@ fn line(case: &CaseReport) -> String {
         Outcome::Passed => format!("passed   {} ({} ms)", case.id, case.duration_ms),
         Outcome::Skipped(reason) => format!("skipped  {}: {reason}", case.id),
         failure => format!(
-            "{:<8} {}: {}\n         rule (clause {:?}): {}",
+            "{:<8} {}: {}\n         {}",
             failure.word(),
             case.id,
             failure.message(),
-            case.clauses,
-            case.rule
+            case.claim()
         ),
     }
 }

@@ -102,6 +102,12 @@ impl CaseReport {
         let Case { id, category, clauses, rule, .. } = *case;
         Self { id, category, clauses, rule, outcome, duration_ms: duration.as_millis() as u64 }
     }
+
+    /// What the case proves, in words: its clauses and its rule.
+    pub fn claim(&self) -> String {
+        let clauses: Vec<_> = self.clauses.iter().map(u8::to_string).collect();
+        format!("rule (clause {}): {}", clauses.join(", "), self.rule)
+    }
 }
 
 impl Counts {

@@ -100,15 +100,9 @@ fn rendered(report: &Report, path: &Path) -> String {
 }
 
 fn failure_lines(case: &CaseReport) -> String {
-    let clauses: Vec<_> = case.clauses.iter().map(u8::to_string).collect();
     let word = paint(ERROR, format_args!("{:<9}", case.outcome.word()));
-    format!(
-        "{word} {}: {}\n          rule (clause {}): {}",
-        case.id,
-        case.outcome.message(),
-        if clauses.is_empty() { "-".to_owned() } else { clauses.join(", ") },
-        case.rule
-    )
+    let (id, message, claim) = (case.id, case.outcome.message(), case.claim());
+    format!("{word} {id}: {message}\n          {claim}")
 }
 
 /// The categories with their counts, why cases were skipped, and the totals.
