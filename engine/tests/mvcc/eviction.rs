@@ -1,0 +1,178 @@
+//! The bound on memory of a store over a backend.
+
+use crate::support::{
+    Random, delete, keys, latest, over_memory, put, read, remove, seed, write,
+};
+use std::thread;
+use supervm_engine::mvcc::{MvccConfig, MvccStore};
+
+const KEYS: u64 = 4_000;
+
+fn bounded(memory_bytes_max: usize) -> MvccConfig {
+    MvccConfig { memory_bytes_max, ..MvccConfig::default() }
+}
+
+fn filled(config: MvccConfig, value: &str) -> (MvccStore, tempfile::TempDir) {
+    let (store, dir) = over_memory(config);
+    for chunk in 0..KEYS / 100 {
+        let mut txn = store.begin();
+        (0..100).for_each(|n| write(&mut txn, &(chunk * 100 + n).to_string(), value));
+        txn.commit().unwrap();
+    }
+    (store, dir)
+}
+
+#[test]
+fn memory_stays_below_its_bound_and_everything_is_read_back() {
+    const BOUND: usize = 200_000;
+    let value = "v".repeat(100);
+    let (store, _dir) = filled(bounded(BOUND), &value);
+    for round in 0..3 {
+        for key in 0..KEYS {
+            assert_eq!(latest(&store, &key.to_string()).as_ref(), Some(&value));
+            let metrics = store.metrics();
+            // What one transaction needs at once, and one key.
+            assert!(metrics.memory_bytes < BOUND as u64 + 30_000, "{round} {metrics:?}");
+            // A cell of this size has about 230 bytes, whatever the store says.
+            assert!(metrics.cells * 230 < 2 * BOUND as u64, "{round} {metrics:?}");
+        }
+    }
+    assert!(store.metrics().evictions > 2 * KEYS);
+}
+
+#[test]
+fn evicting_lets_everything_leave_that_nobody_needs() {
+    let (store, _dir) = filled(MvccConfig::default(), "1");
+    assert_eq!(store.metrics().cells, KEYS);
+    assert_eq!(store.evict() as u64, KEYS);
+    assert_eq!((store.metrics().cells, store.metrics().memory_bytes), (0, 0));
+    assert_eq!(keys(&mut store.begin()).len() as u64, KEYS);
+    assert_eq!(latest(&store, "7").as_deref(), Some("1"));
+}
+
+#[test]
+fn a_key_whose_older_version_a_reader_needs_stays() {
+    let (store, _dir) = over_memory(MvccConfig::default());
+    put(&store, &[("k", "1"), ("same", "1"), ("gone", "1")]);
+    let mut reader = store.begin_read_only();
+    put(&store, &[("k", "2"), ("new", "2")]);
+    remove(&store, "gone");
+    assert_eq!(store.evict(), 1, "only the key that did not change");
+    assert_eq!(read(&mut reader, "k").as_deref(), Some("1"));
+    assert_eq!(read(&mut reader, "gone").as_deref(), Some("1"));
+    assert_eq!(read(&mut reader, "new"), None);
+    assert_eq!(keys(&mut reader), ["gone", "k", "same"]);
+    drop(reader);
+    store.evict();
+    assert_eq!(store.metrics().cells, 0);
+    assert_eq!(keys(&mut store.begin()), ["k", "new", "same"]);
+}
+
+#[test]
+fn a_key_that_a_transaction_read_or_writes_stays() {
+    let (store, _dir) = over_memory(MvccConfig::default());
+    put(&store, &[("read", "1"), ("written", "1"), ("free", "1")]);
+    let mut txn = store.begin();
+    read(&mut txn, "read");
+    write(&mut txn, "written", "2");
+    assert_eq!(store.evict(), 1);
+    txn.commit().unwrap();
+    store.evict();
+    assert_eq!(latest(&store, "written").as_deref(), Some("2"));
+}
+
+#[test]
+fn the_estimate_of_memory_is_of_what_is_there() {
+    let (store, _dir) = filled(MvccConfig::default(), &"v".repeat(100));
+    let each = store.metrics().memory_bytes / KEYS;
+    assert!((150..400).contains(&each), "{each} bytes");
+    store.evict();
+    let mut txn = store.begin();
+    for round in 1..=5 {
+        // Half of what is loaded is held, and the rest leaves.
+        (0..KEYS / 2).for_each(|key| drop(read(&mut txn, &key.to_string())));
+        (KEYS / 2..KEYS).for_each(|key| drop(latest(&store, &key.to_string())));
+        assert_eq!(store.evict() as u64, KEYS / 2);
+        let metrics = store.metrics();
+        assert_eq!(metrics.cells, KEYS / 2);
+        let now = metrics.memory_bytes / metrics.cells;
+        assert!(now.abs_diff(each) <= 40, "round {round}: {now} bytes a key, first {each}");
+    }
+}
+
+#[test]
+fn the_estimate_of_memory_returns_to_nothing_when_all_keys_were_deleted() {
+    crate::support::on_stores(|store| {
+        for round in 0..50 {
+            let mut txn = store.begin();
+            (0..100).for_each(|n| write(&mut txn, &n.to_string(), "some value that is not short"));
+            txn.commit().unwrap();
+            let mut txn = store.begin();
+            (0..100).for_each(|n| delete(&mut txn, &n.to_string()));
+            txn.commit().unwrap();
+            store.gc();
+            let metrics = store.metrics();
+            assert_eq!((metrics.cells, metrics.memory_bytes), (0, 0), "round {round}");
+        }
+    });
+}
+
+#[test]
+fn keys_count_towards_the_bound_too() {
+    let (store, _dir) = over_memory(bounded(100_000));
+    for number in 0..2_000 {
+        let key = format!("{number:0>400}");
+        put(&store, &[(&key, "1")]);
+        // A cell with such a key has more than 500 bytes.
+        let cells = store.metrics().cells;
+        assert!(cells * 500 < 150_000, "{cells} cells after {number}");
+    }
+}
+
+#[test]
+fn versions_of_keys_that_are_written_again_and_again_do_not_pass_the_bound() {
+    const BOUND: u64 = 100_000;
+    let (store, _dir) = over_memory(bounded(BOUND as usize));
+    let value = "v".repeat(1_000);
+    for n in 0..2_000 {
+        put(&store, &[(&(n % 10).to_string(), &value)]);
+        let memory = store.metrics().memory_bytes;
+        assert!(memory < 2 * BOUND, "{memory} bytes after {n} commits");
+    }
+}
+
+#[test]
+fn evicting_beside_writers_and_scanners_loses_nothing() {
+    let seed = seed();
+    let (store, _dir) = filled(bounded(100_000), "0");
+    thread::scope(|scope| {
+        for thread in 0..2 {
+            let store = &store;
+            scope.spawn(move || {
+                let mut random = Random(seed + thread);
+                for _ in 0..3_000 {
+                    let key = (random.below(KEYS / 2) * 2 + thread).to_string();
+                    let mut txn = store.begin();
+                    let before: u64 = read(&mut txn, &key).unwrap().parse().unwrap();
+                    random.maybe_yield();
+                    write(&mut txn, &key, &(before + 1).to_string());
+                    txn.commit().unwrap();
+                }
+            });
+        }
+        let store = &store;
+        scope.spawn(move || {
+            for _ in 0..30 {
+                let mut txn = store.begin_read_only();
+                assert_eq!(keys(&mut txn).len() as u64, KEYS);
+                store.evict();
+                assert_eq!(keys(&mut txn).len() as u64, KEYS);
+            }
+        });
+    });
+    store.evict();
+    let sum: u64 = (0..KEYS)
+        .map(|key| latest(&store, &key.to_string()).unwrap().parse::<u64>().unwrap())
+        .sum();
+    assert_eq!(sum, 6_000);
+}
