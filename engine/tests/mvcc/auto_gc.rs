@@ -1,6 +1,6 @@
 //! Garbage collection in a thread of its own.
 
-use crate::support::{eventually, latest, on_both, on_stores, over_memory, put, read};
+use crate::support::{eventually, latest, on_both, on_stores, over_memory, overwrite, put, read};
 use std::thread;
 use std::time::{Duration, Instant};
 use supervm_engine::mvcc::{AutoGcConfig, MvccConfig, MvccStore};
@@ -15,10 +15,6 @@ fn every(interval: Duration) -> AutoGcConfig {
     AutoGcConfig { interval, version_threshold: None, run_on_start: false }
 }
 
-fn overwrite(store: &MvccStore, times: u64) {
-    (0..times).for_each(|n| drop(put(store, &[("k", &n.to_string())])));
-}
-
 fn runs(store: &MvccStore) -> u64 {
     store.get_gc_stats().runs
 }
@@ -28,7 +24,7 @@ fn it_collects_periodically() {
     on_stores(|store| {
         store.start_auto_gc(every(OFTEN));
         for _ in 0..3 {
-            overwrite(store, 10);
+            overwrite(store, "k", 10);
             eventually("old versions go", || store.total_versions() == 1);
         }
         assert!(runs(store) >= 3);
@@ -39,10 +35,10 @@ fn it_collects_periodically() {
 fn it_collects_when_there_are_more_old_versions_than_the_threshold() {
     on_stores(|store| {
         store.start_auto_gc(AutoGcConfig { version_threshold: Some(20), ..every(NEVER) });
-        overwrite(store, 20);
+        overwrite(store, "k", 20);
         thread::sleep(Duration::from_millis(30));
         assert_eq!(runs(store), 0, "19 old versions are not more than 20");
-        overwrite(store, 5);
+        overwrite(store, "k", 5);
         eventually("a pass long before the time", || runs(store) >= 1);
         eventually("it removed them", || store.get_gc_stats().versions_removed >= 20);
     });
@@ -54,12 +50,12 @@ fn a_threshold_that_a_reader_holds_up_does_not_make_it_collect_without_end() {
         store.start_auto_gc(AutoGcConfig { version_threshold: Some(100), ..every(NEVER) });
         put(store, &[("k", "seen")]);
         let mut reader = store.begin_read_only();
-        overwrite(store, 2_000);
+        overwrite(store, "k", 2_000);
         let passes = runs(store);
         assert!(passes <= 25, "{passes} passes for 20 times the threshold");
         assert_eq!(read(&mut reader, "k").as_deref(), Some("seen"));
         drop(reader);
-        overwrite(store, 200);
+        overwrite(store, "k", 200);
         eventually("what the reader held up goes", || store.metrics().old_versions <= 200);
     });
 }
@@ -67,7 +63,7 @@ fn a_threshold_that_a_reader_holds_up_does_not_make_it_collect_without_end() {
 #[test]
 fn it_begins_with_a_pass_when_told_to() {
     on_stores(|store| {
-        overwrite(store, 10);
+        overwrite(store, "k", 10);
         store.start_auto_gc(AutoGcConfig { run_on_start: true, ..every(NEVER) });
         eventually("a pass on start", || store.total_versions() == 1);
         assert_eq!(runs(store), 1);
@@ -105,7 +101,7 @@ fn it_can_be_stopped_and_started_again() {
             store.stop_auto_gc();
             assert!(!store.is_auto_gc_running());
             let stopped = runs(store);
-            overwrite(store, 10);
+            overwrite(store, "k", 10);
             thread::sleep(4 * OFTEN);
             assert_eq!(runs(store), stopped, "no pass after stop has returned");
         }
@@ -127,7 +123,7 @@ fn starting_it_twice_is_reconfiguring_it() {
 fn a_new_interval_takes_effect_at_once() {
     on_stores(|store| {
         store.start_auto_gc(every(NEVER));
-        overwrite(store, 10);
+        overwrite(store, "k", 10);
         thread::sleep(Duration::from_millis(20));
         assert_eq!(runs(store), 0);
         store.update_auto_gc_config(every(OFTEN));
@@ -144,9 +140,9 @@ fn a_new_interval_takes_effect_at_once() {
 fn a_new_threshold_takes_effect_at_once() {
     on_stores(|store| {
         store.start_auto_gc(every(NEVER));
-        overwrite(store, 100);
+        overwrite(store, "k", 100);
         store.update_auto_gc_config(AutoGcConfig { version_threshold: Some(10), ..every(NEVER) });
-        overwrite(store, 1);
+        overwrite(store, "k", 1);
         eventually("a pass", || runs(store) >= 1);
     });
 }
@@ -167,7 +163,7 @@ fn an_interval_without_end_leaves_the_threshold() {
         let config = AutoGcConfig { version_threshold: Some(10), ..every(Duration::MAX) };
         store.start_auto_gc(config);
         thread::sleep(Duration::from_millis(20));
-        overwrite(store, 20);
+        overwrite(store, "k", 20);
         eventually("a pass", || runs(store) >= 1);
     });
 }
@@ -178,7 +174,7 @@ fn it_keeps_what_an_active_transaction_sees() {
         put(store, &[("k", "seen")]);
         let mut reader = store.begin_read_only();
         store.start_auto_gc(every(Duration::from_millis(1)));
-        overwrite(store, 500);
+        overwrite(store, "k", 500);
         let before = runs(store);
         eventually("passes", || runs(store) > before + 2);
         assert_eq!(read(&mut reader, "k").as_deref(), Some("seen"));
@@ -191,7 +187,7 @@ fn it_is_safe_beside_writers_readers_and_reconfiguration() {
         store.start_auto_gc(every(Duration::from_millis(1)));
         put(store, &[("k", "0")]);
         thread::scope(|scope| {
-            scope.spawn(|| overwrite(store, 1_500));
+            scope.spawn(|| overwrite(store, "k", 1_500));
             scope.spawn(|| {
                 for _ in 0..500 {
                     let mut txn = store.begin_read_only();

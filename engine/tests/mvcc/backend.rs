@@ -142,26 +142,28 @@ fn an_archive_has_old_values_and_the_keys_that_each_version_changed() {
 #[test]
 fn the_history_mode_can_be_changed_while_the_store_is_open() {
     let (store, dir) = over_memory(default());
+    let floor = |store: &MvccStore| Meta::read(store.storage().unwrap()).unwrap().floor;
     put(&store, &[("a", "1")]);
     put(&store, &[("a", "2")]);
     store.set_history_mode(HistoryMode::Archive).unwrap();
-    assert_eq!(Meta::read(store.storage().unwrap()).unwrap().floor, Version(2));
-    put(&store, &[("a", "3")]);
+    let kept_from = store.last_version();
+    assert_eq!(floor(&store), kept_from, "of what was not kept, nothing can be read");
+    let third = put(&store, &[("a", "3")]);
     let store = reopened(store, &dir, default());
-    put(&store, &[("a", "4")]);
+    let fourth = put(&store, &[("a", "4")]);
     let meta = Meta::read(store.storage().unwrap()).unwrap();
-    assert_eq!((meta.history, meta.floor), (HistoryMode::Archive, Version(2)));
-    for superseded_at in [3, 4] {
+    assert_eq!((meta.history, meta.floor), (HistoryMode::Archive, kept_from));
+    let is_kept = |store: &MvccStore, superseded_at| {
         let mut key = Vec::new();
-        history_key(b"a", Version(superseded_at), &mut key);
-        assert!(store.storage().unwrap().get(&key).unwrap().is_some(), "{superseded_at}");
-    }
+        history_key(b"a", superseded_at, &mut key);
+        store.storage().unwrap().get(&key).unwrap().is_some()
+    };
+    assert!(is_kept(&store, third) && is_kept(&store, fourth));
     store.set_history_mode(HistoryMode::None).unwrap();
-    assert_eq!(Meta::read(store.storage().unwrap()).unwrap().floor, Version(4));
-    put(&store, &[("a", "5")]);
-    let mut key = Vec::new();
-    history_key(b"a", Version(5), &mut key);
-    assert_eq!(store.storage().unwrap().get(&key).unwrap(), None);
+    assert_eq!(floor(&store), store.last_version());
+    let fifth = put(&store, &[("a", "5")]);
+    assert!(!is_kept(&store, fifth));
+    assert_eq!(latest(&store, "a").as_deref(), Some("5"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! `SUPERVM_BANK_SECONDS` sets how long (default 2; 60 at night), `SUPERVM_SEED` replays the choices.
 
 use crate::support::{
-    Random, entries, is_conflict, latest, number, over_memory, read, seed, write,
+    Over, Random, entries, is_conflict, latest, number, over_memory, read, seed, write,
 };
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -81,13 +81,13 @@ fn the_sum_stays(store: &MvccStore, isolation: Isolation) {
                 }
             });
         }
+        let _over = Over(&is_over);
         let mut random = Random(!seed);
         let deadline = Instant::now() + time;
         while Instant::now() < deadline {
             assert_eq!(sum(store, &mut random), ACCOUNTS * EACH);
             audits.fetch_add(1, Ordering::Relaxed);
         }
-        is_over.store(true, Ordering::Relaxed);
     });
     assert_eq!(sum(store, &mut Random(seed)), ACCOUNTS * EACH);
     let (moved, audits) = (moved.into_inner(), audits.into_inner());

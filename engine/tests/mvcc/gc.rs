@@ -1,16 +1,10 @@
 //! Garbage collection.
 
 use crate::support::{
-    delete, eventually, is_conflict, keys, latest, on_stores, put, read, remove, write,
+    delete, eventually, is_conflict, keys, latest, on_stores, overwrite, put, read, remove, write,
 };
 use std::thread;
 use supervm_engine::layout::Version;
-use supervm_engine::mvcc::MvccStore;
-
-/// Overwrites `key` so many times.
-fn overwrite(store: &MvccStore, key: &str, times: u64) {
-    (0..times).for_each(|n| drop(put(store, &[(key, &n.to_string())])));
-}
 
 #[test]
 fn old_versions_go_and_the_newest_stays() {

@@ -1,6 +1,6 @@
 //! What the policies of garbage collection keep, and that a reader goes before them.
 
-use crate::support::{on_both, put, read, remove};
+use crate::support::{on_both, overwrite, put, read, remove};
 use std::time::Duration;
 use supervm_engine::layout::Version;
 use supervm_engine::mvcc::{
@@ -13,10 +13,6 @@ fn with(gc: GcConfig) -> MvccConfig {
     MvccConfig { gc, clock: Clock::manual(), ..MvccConfig::default() }
 }
 
-fn overwrite(store: &MvccStore, times: u64) {
-    (0..times).for_each(|n| drop(put(store, &[("k", &n.to_string())])));
-}
-
 fn end_block(store: &MvccStore, number: u64) {
     let mut txn = store.begin();
     crate::support::write(&mut txn, "k", &format!("block {number}"));
@@ -27,9 +23,9 @@ fn end_block(store: &MvccStore, number: u64) {
 #[test]
 fn at_most_versions_max_of_a_key_stay() {
     on_both(&with(GcConfig { versions_max: Some(3), ..GcConfig::default() }), |store| {
-        overwrite(store, 2);
+        overwrite(store, "k", 2);
         assert_eq!(store.gc().versions_removed, 0, "there are fewer");
-        overwrite(store, 8);
+        overwrite(store, "k", 8);
         assert_eq!(store.gc().versions_removed, 7);
         assert_eq!(store.total_versions(), 3);
     });
@@ -38,7 +34,7 @@ fn at_most_versions_max_of_a_key_stay() {
 #[test]
 fn versions_max_of_nothing_keeps_the_newest() {
     on_both(&with(GcConfig { versions_max: Some(0), ..GcConfig::default() }), |store| {
-        overwrite(store, 5);
+        overwrite(store, "k", 5);
         store.gc();
         assert_eq!(store.total_versions(), 1);
     });
@@ -47,9 +43,9 @@ fn versions_max_of_nothing_keeps_the_newest() {
 #[test]
 fn a_reader_goes_before_versions_max() {
     on_both(&with(GcConfig { versions_max: Some(1), ..GcConfig::default() }), |store| {
-        overwrite(store, 2);
+        overwrite(store, "k", 2);
         let mut reader = store.begin_read_only();
-        overwrite(store, 5);
+        overwrite(store, "k", 5);
         assert_eq!(store.gc().versions_removed, 1);
         assert_eq!(read(&mut reader, "k").as_deref(), Some("1"));
         drop(reader);
@@ -83,7 +79,7 @@ fn versions_of_one_moment_all_go_when_their_time_is_over() {
     let config = with(GcConfig { time_to_live: Some(MINUTE), ..GcConfig::default() });
     let clock = config.clock.clone();
     on_both(&config, |store| {
-        overwrite(store, 5);
+        overwrite(store, "k", 5);
         assert_eq!(store.gc().versions_removed, 0);
         clock.advance(MINUTE);
         assert_eq!(store.gc().versions_removed, 4, "without a commit in between");
@@ -141,12 +137,12 @@ fn what_the_states_after_the_last_blocks_need_stays() {
     on_both(&with(GcConfig { blocks: Some(2), ..GcConfig::default() }), |store| {
         end_block(store, 1);
         assert_eq!(store.gc().versions_removed, 0, "there are fewer blocks");
-        overwrite(store, 3);
+        overwrite(store, "k", 3);
         end_block(store, 2);
         // Block 1 is one of the last two: its state is version 1.
         store.gc();
         assert_eq!(store.total_versions(), 5);
-        overwrite(store, 3);
+        overwrite(store, "k", 3);
         end_block(store, 3);
         store.gc();
         // Blocks 2 and 3, and what was between them.
@@ -196,7 +192,7 @@ fn of_time_and_blocks_the_one_that_keeps_more_decides_and_versions_max_bounds_bo
 #[test]
 fn without_a_policy_all_goes_that_no_reader_needs() {
     on_both(&with(GcConfig::default()), |store| {
-        overwrite(store, 50);
+        overwrite(store, "k", 50);
         store.gc();
         assert_eq!(store.total_versions(), 1);
         assert_eq!(store.last_version(), Version(50));
@@ -206,7 +202,7 @@ fn without_a_policy_all_goes_that_no_reader_needs() {
 #[test]
 fn a_store_is_made_with_a_policy_alone() {
     let store = MvccStore::new_with_config(GcConfig { versions_max: Some(2), ..GcConfig::default() });
-    overwrite(&store, 5);
+    overwrite(&store, "k", 5);
     store.gc();
     assert_eq!(store.total_versions(), 2);
 }

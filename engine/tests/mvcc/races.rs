@@ -1,6 +1,6 @@
 //! Moments that seldom meet, tried until they do.
 
-use crate::support::{Random, eventually, is_conflict, on_stores, read, seed, write};
+use crate::support::{Over, Random, eventually, is_conflict, on_stores, read, seed, write};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -23,11 +23,11 @@ fn race(one: impl Fn() + Sync, other: impl Fn(&mut Random) + Sync) {
                 }
             });
         }
+        let _over = Over(&is_over);
         let deadline = Instant::now() + TRIED;
         while Instant::now() < deadline {
             one();
         }
-        is_over.store(true, Ordering::Relaxed);
     });
 }
 

@@ -132,3 +132,15 @@ fn writes_that_were_rolled_back_do_not_conflict() {
         assert_eq!(latest(store, "k").as_deref(), Some("2"));
     });
 }
+
+#[test]
+fn a_savepoint_of_another_transaction_is_refused() {
+    on_stores(|store| {
+        let (mut one, mut two) = (store.begin(), store.begin());
+        let (of_one, _) = (one.savepoint(), two.savepoint());
+        write(&mut two, "k", "1");
+        assert_eq!(kind(two.rollback_to(of_one)), ErrorKind::InvalidArgument);
+        assert_eq!(kind(two.release(of_one)), ErrorKind::InvalidArgument);
+        assert_eq!(two.writes_len(), 1);
+    });
+}

@@ -1,6 +1,7 @@
 //! Stores to test, and short words for what is done to them.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 use supervm_engine::config::StorageConfig;
 use supervm_engine::layout::Version;
@@ -57,6 +58,13 @@ pub(crate) fn delete(txn: &mut Txn, key: &str) {
     txn.delete(key.as_bytes()).unwrap();
 }
 
+/// Gives `key` so many versions: 0, 1 and so on.
+pub(crate) fn overwrite(store: &MvccStore, key: &str, times: u64) {
+    for n in 0..times {
+        put(store, &[(key, &n.to_string())]);
+    }
+}
+
 /// Commits these writes as one transaction.
 pub(crate) fn put(store: &MvccStore, entries: &[(&str, &str)]) -> Version {
     let mut txn = store.begin();
@@ -107,6 +115,15 @@ pub(crate) fn is_conflict(outcome: Result<Version>) -> bool {
             true
         }
         Err(error) => panic!("{error}"),
+    }
+}
+
+/// Says that it is over when it is dropped, so that threads end when the one that tells them to panics.
+pub(crate) struct Over<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
