@@ -10,6 +10,7 @@ pub mod layout;
 pub mod digest;
 pub mod mvcc;
 pub mod history;
+pub mod transfer;
 pub mod state;
 pub mod runtime;
 pub mod registry;

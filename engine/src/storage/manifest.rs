@@ -195,7 +195,7 @@ impl Manifest {
 }
 
 /// Makes the names in `dir` durable.
-pub(super) fn sync_dir(dir: &Path) -> std::io::Result<()> {
+pub(crate) fn sync_dir(dir: &Path) -> std::io::Result<()> {
     File::open(dir)?.sync_all()
 }
 

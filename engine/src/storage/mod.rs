@@ -9,12 +9,14 @@
 //! <dir>/supervm.toml   the manifest: whose data this is (clause 28)
 //! <dir>/store/         the plugin's own directory
 //! <dir>/modules/       compiled contracts; may be deleted
+//! <dir>/unfinished     only while an import, a conversion or a restoring goes on: the content is not whole
 //! ```
 
 mod digest;
 mod handle;
 mod limits;
 mod manifest;
+mod unfinished;
 mod open;
 mod range_delete;
 mod rows;
@@ -27,3 +29,6 @@ pub use manifest::{CONTRACT_VERSION, FORMAT_VERSION, MANIFEST_BYTES_MAX, MANIFES
 pub use open::{MODULES_DIR, OpenOptions, STORE_DIR};
 pub use rows::{Entry, Iter, Rows};
 pub use snapshot::Snapshot;
+pub use unfinished::{UNFINISHED_FILE, unfinished};
+pub(crate) use manifest::sync_dir;
+pub(crate) use unfinished::{mark_finished, mark_unfinished};

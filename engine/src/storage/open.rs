@@ -18,7 +18,7 @@
 //! Data in `store/` without a manifest is nobody's: it is refused, and never wiped.
 
 use super::manifest::{MANIFEST_FILE, sync_dir};
-use super::{Manifest, Storage, limits};
+use super::{Manifest, Storage, limits, unfinished};
 use crate::config::StorageConfig;
 use std::fs::{self, File};
 use std::io;
@@ -81,10 +81,21 @@ impl Storage {
     /// # Errors
     /// `ConfigInvalid` for the options; `Unsupported` for what is no storage plugin, or when it lacks what is required
     /// (with the list) or the durability asked for; `NotFound` when there is no data directory to expect or read;
-    /// `FormatMismatch` for the data of another backend, chain or newer build, and for data without a manifest;
+    /// `FormatMismatch` for the data of another backend, chain or newer build, for data without a manifest, and for a directory into
+    /// which an import, a conversion or a restoring has not finished ([`unfinished`](super::unfinished()));
     /// `Corruption` for a damaged manifest and for data that was there and is gone; `Locked` when it is in use; `PermissionDenied`, `Io`, `NoSpace`; what the
     /// plugin refuses.
     pub fn open(plugin: &Plugin, options: OpenOptions<'_>) -> Result<Self> {
+        // IMPORTANT: looked at twice. Before, so that an unfinished directory is not touched; after, because the mark may have come
+        // in between, and whoever made it waits for the store's lock.
+        unfinished::check_finished(options.dir)?;
+        let storage = Self::open_unfinished(plugin, options)?;
+        unfinished::check_finished(options.dir)?;
+        Ok(storage)
+    }
+
+    /// As [`open`](Self::open), of a directory whose content may not be whole: for those who bring it in.
+    pub(crate) fn open_unfinished(plugin: &Plugin, options: OpenOptions<'_>) -> Result<Self> {
         Opening::new(plugin, options)?.run().map_err(|error| {
             let named = error.context().any(|(name, _)| name == "dir" || name == "path");
             if named { error } else { error.with("dir", options.dir.display()) }

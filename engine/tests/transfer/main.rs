@@ -1,0 +1,59 @@
+//! Exporting, importing, converting, incremental checkpoints and differences, on every backend.
+//!
+//! Each rule is a trial for each backend, or for each pair. Linked in here: `memory`. The others are shared libraries in the target
+//! directory, where `cargo build --release --workspace` puts them; without its library a backend's trials are reported as ignored.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+mod files;
+mod hostile;
+mod pairs;
+mod killed;
+mod incremental;
+mod difference;
+
+use libtest_mimic::{Arguments, Completion, Trial};
+use supervm_plugin_sdk::load::Plugin;
+use supervm_storage_memory as _;
+use support::{BACKENDS, find};
+
+/// A rule that holds on a backend.
+type Rule = (&'static str, fn(&Plugin));
+/// A rule that holds between a backend and another.
+type PairRule = (&'static str, fn(&Plugin, &Plugin));
+
+fn main() {
+    killed::take_over_if_child();
+    let arguments = Arguments::from_args();
+    let mut trials = Vec::new();
+    for backend in BACKENDS {
+        let rules =
+            [files::RULES, hostile::RULES, killed::RULES, incremental::RULES, difference::RULES];
+        for (rule, run) in rules.concat() {
+            trials.push(Trial::ignorable_test(format!("{rule}::{backend}"), move || {
+                Ok(match find(backend) {
+                    Ok(plugin) => {
+                        run(&plugin);
+                        Completion::Completed
+                    }
+                    Err(reason) => Completion::ignored_with(reason),
+                })
+            }));
+        }
+        for to in BACKENDS.into_iter().filter(|to| *to != backend) {
+            for (rule, run) in pairs::RULES {
+                trials.push(Trial::ignorable_test(format!("{rule}::{backend}::{to}"), move || {
+                    Ok(match (find(backend), find(to)) {
+                        (Ok(from), Ok(to)) => {
+                            run(&from, &to);
+                            Completion::Completed
+                        }
+                        (Err(reason), _) | (_, Err(reason)) => Completion::ignored_with(reason),
+                    })
+                }));
+            }
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
