@@ -16,8 +16,8 @@
 //! 1. The floor only rises, and is raised before anything at or below it is deleted.
 //! 2. An old value is deleted only when it was superseded at or below the floor. What a version from the floor on needs is so kept:
 //!    its value is either the latest or was superseded above it.
-//! 3. A list of changed keys is deleted in the batch that deletes the last of its old values, or in a later one. So a pruning that was
-//!    killed finds the rest by the lists that are there.
+//! 3. A key leaves a list of changed keys no earlier than in the batch that deletes its old value. So a pruning that was killed finds
+//!    the rest by the lists that are there.
 //!
 //! Nothing here changes the latest state, so reads and pruning go on beside commits.
 

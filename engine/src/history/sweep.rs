@@ -19,12 +19,11 @@ pub(super) struct Sweep<'a> {
     last_block: Option<u64>,
     options: PruneOptions,
     progress: &'a mut dyn FnMut(PruneProgress),
-    /// The deletes of the next step.
+    /// The next step: deletes, and at most one list that is cut to what is left of it.
     batch: WriteBatch,
+    deletes: usize,
     /// Where the next step reads on.
     next: Vec<u8>,
-    /// Keys of the list at `next` whose old values are deleted or in the batch.
-    keys_done: usize,
     from: Option<Version>,
     /// The version of the newest list that is gone, or of a part of it.
     version: Version,
@@ -55,8 +54,8 @@ impl<'a> Sweep<'a> {
             options,
             progress,
             batch: WriteBatch::new(),
+            deletes: 0,
             next: Vec::new(),
-            keys_done: 0,
             from: None,
             version: Version::ZERO,
             report: PruneReport { floor, ..PruneReport::default() },
@@ -81,7 +80,6 @@ impl<'a> Sweep<'a> {
         fill: fn(&mut Self, &mut Rows) -> Result<Filled>,
     ) -> Result<bool> {
         self.next = area.prefix().to_vec();
-        self.keys_done = 0;
         loop {
             if self.options.steps_max.is_some_and(|most| self.report.steps >= most) {
                 return Ok(false);
@@ -102,23 +100,22 @@ impl<'a> Sweep<'a> {
         while let Some((stored, part)) = rows.peek()? {
             let (version, _) = split_change_log_key(stored)?;
             self.from.get_or_insert(Version(version.0.saturating_sub(1)));
-            if stored != self.next {
-                self.next = stored.to_vec();
-                self.keys_done = 0;
-            }
-            for key in ChangedKeys::new(part).skip(self.keys_done) {
-                if self.batch.len() >= self.options.step_operations {
+            let mut keys = ChangedKeys::new(part);
+            loop {
+                if self.is_full() {
+                    // What is done of the list goes, so that even the smallest steps come to its end in runs of one step each.
+                    if keys.rest().len() < part.len() {
+                        self.batch.put(stored, keys.rest());
+                    }
+                    self.next = stored.to_vec();
                     return Ok(Filled::Full);
                 }
+                let Some(key) = keys.next() else { break };
                 history_key(key?, version, &mut old);
-                self.batch.delete(&old);
-                self.keys_done += 1;
-            }
-            if self.batch.len() >= self.options.step_operations {
-                return Ok(Filled::Full);
+                self.delete(&old);
             }
             // IMPORTANT: no earlier than the last old value that it names; see invariant 3 of the module.
-            self.batch.delete(stored);
+            self.delete(stored);
             self.report.versions += u64::from(self.version != version);
             self.version = version;
             rows.advance();
@@ -134,14 +131,23 @@ impl<'a> Sweep<'a> {
             {
                 return Ok(Filled::Ended);
             }
-            if self.batch.len() >= self.options.step_operations {
+            if self.is_full() {
                 self.next = stored.to_vec();
                 return Ok(Filled::Full);
             }
-            self.batch.delete(stored);
+            self.delete(stored);
             rows.advance();
         }
         Ok(Filled::Ended)
+    }
+
+    fn is_full(&self) -> bool {
+        self.deletes >= self.options.step_operations
+    }
+
+    fn delete(&mut self, stored: &[u8]) {
+        self.batch.delete(stored);
+        self.deletes += 1;
     }
 
     fn write_step(&mut self) -> Result<()> {
@@ -150,8 +156,9 @@ impl<'a> Sweep<'a> {
         }
         self.storage.write(&self.batch, Durability::Buffered)?;
         self.report.steps += 1;
-        self.report.operations += self.batch.len() as u64;
+        self.report.operations += self.deletes as u64;
         self.batch.clear();
+        self.deletes = 0;
         (self.progress)(PruneProgress {
             from: self.from.unwrap_or(self.floor),
             version: self.from.map_or(self.floor, |from| from.max(self.version)),

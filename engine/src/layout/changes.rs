@@ -42,6 +42,11 @@ impl<'a> ChangedKeys<'a> {
     pub fn new(part: &'a [u8]) -> Self {
         Self { rest: part }
     }
+
+    /// The part of the list that was not read yet; itself a list.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
 }
 
 impl<'a> Iterator for ChangedKeys<'a> {
@@ -90,6 +95,7 @@ mod tests {
     fn a_cut_list_is_an_error_and_then_ends() {
         let mut keys = ChangedKeys::new(b"\x00\x01a\x00\x05bc");
         assert_eq!(keys.next().expect("there").expect("whole"), b"a");
+        assert_eq!(keys.rest(), b"\x00\x05bc");
         assert!(keys.next().expect("there").is_err());
         assert!(keys.next().is_none());
     }
