@@ -121,11 +121,15 @@ impl Shared {
             if self.stop.load(Ordering::Relaxed) {
                 return false;
             }
-            let due = last_pass + self.config.lock().interval;
-            if std::mem::take(&mut *is_wanted) || due <= Instant::now() {
+            // `None` = later than time can be told.
+            let due = last_pass.checked_add(self.config.lock().interval);
+            if std::mem::take(&mut *is_wanted) || due.is_some_and(|due| due <= Instant::now()) {
                 return true;
             }
-            garbage.wanted.wait_until(&mut is_wanted, due);
+            match due {
+                Some(due) => drop(garbage.wanted.wait_until(&mut is_wanted, due)),
+                None => garbage.wanted.wait(&mut is_wanted),
+            }
         }
     }
 }
