@@ -52,7 +52,14 @@ impl Inner {
             meta.history = mode;
         }
         let accumulator = match (config.digest, &*meta.accumulator) {
-            (false, _) => None,
+            (false, []) => None,
+            (false, _) => {
+                // What is not kept up to date must not be taken for the digest later.
+                let mut batch = WriteBatch::new();
+                Meta::put_accumulator(&mut batch, &[]);
+                storage.write(&batch, storage.durability())?;
+                None
+            }
             (true, []) => Some(accumulate(&storage)?),
             (true, bytes) => Some(StateAccumulator::from_bytes(bytes)?),
         };
