@@ -29,10 +29,18 @@ pub(super) struct Sequencer {
     pub(super) poison: Option<Error>,
     /// What waits to be written, in order; only the last batch still grows.
     pub(super) batches: VecDeque<GroupBatch>,
-    /// Versions and when they were given, the oldest first; for time to live.
-    moments: VecDeque<(Duration, Version)>,
+    /// When versions were given, the oldest first; for time to live.
+    moments: VecDeque<Moment>,
     /// The versions of the last blocks, the oldest first; for the policy on blocks.
     blocks: VecDeque<Version>,
+}
+
+/// Versions that were given at about one time.
+struct Moment {
+    begin: Duration,
+    /// When the last of them was given.
+    end: Duration,
+    last: Version,
 }
 
 /// The commits of several transactions as one batch.
@@ -103,11 +111,15 @@ impl Sequencer {
         if let Some(time_to_live) = gc.time_to_live {
             let now = now();
             let step = time_to_live / MOMENTS_MAX;
-            if self.moments.back().is_none_or(|(last, _)| *last + step <= now) {
-                self.moments.push_back((now, self.last));
+            let last = self.last;
+            match self.moments.back_mut() {
+                Some(moment) if now < moment.begin + step => {
+                    (moment.end, moment.last) = (now, last);
+                }
+                _ => self.moments.push_back(Moment { begin: now, end: now, last }),
             }
             // The newest of those that are too old is the one that counts.
-            while self.moments.get(1).is_some_and(|(moment, _)| *moment + time_to_live <= now) {
+            while self.moments.get(1).is_some_and(|moment| moment.end + time_to_live <= now) {
                 self.moments.pop_front();
             }
         }
@@ -124,9 +136,9 @@ impl Sequencer {
     /// Up to which version the policies on time and blocks let go of what was superseded; with neither, all of it.
     pub(super) fn policy_floor(&self, gc: &GcConfig, now: Duration) -> Version {
         let by_time = gc.time_to_live.map(|time_to_live| {
-            let too_old =
-                self.moments.iter().rev().find(|(moment, _)| *moment + time_to_live <= now);
-            too_old.map_or(Version::ZERO, |(_, version)| *version)
+            let too_old = |moment: &&Moment| moment.end + time_to_live <= now;
+            let newest = self.moments.iter().rev().find(too_old);
+            newest.map_or(Version::ZERO, |moment| moment.last)
         });
         let by_blocks = gc.blocks.map(|blocks| match self.blocks.front() {
             Some(oldest) if self.blocks.len() as u64 >= blocks.max(1) => *oldest,
