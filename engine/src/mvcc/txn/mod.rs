@@ -15,6 +15,7 @@ use super::value::Value;
 use crate::layout::{STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX, Version};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use supervm_plugin_sdk::{Error, ErrorKind, Result};
 
 /// A transaction: reads of one moment, its own writes over them, and a commit that takes effect whole or not at all.
@@ -42,7 +43,6 @@ pub struct Txn {
     /// What `writes` held before each write since the first open savepoint; empty without one.
     undo: Vec<Undo>,
     savepoints: Vec<(Savepoint, usize)>,
-    next_savepoint: u64,
 }
 
 /// What a transaction may do, and what is remembered of it for that.
@@ -89,7 +89,6 @@ impl Txn {
             writes: CellSet::new(),
             undo: Vec::new(),
             savepoints: Vec::new(),
-            next_savepoint: 0,
         }
     }
 
@@ -174,8 +173,9 @@ impl Txn {
 
     /// Marks this moment. Savepoints nest.
     pub fn savepoint(&mut self) -> Savepoint {
-        let savepoint = Savepoint(self.next_savepoint);
-        self.next_savepoint += 1;
+        // Of all transactions, so that one's savepoint is never taken for another's.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let savepoint = Savepoint(NEXT.fetch_add(1, Ordering::Relaxed));
         self.savepoints.push((savepoint, self.undo.len()));
         savepoint
     }
