@@ -65,7 +65,7 @@ pub struct GcConfig {
 pub struct AutoGcConfig {
     /// Time between two passes.
     pub interval: Duration,
-    /// Begin a pass before the time has come when there are more old versions than this.
+    /// Begin a pass before the time has come when there are so many old versions more than the last pass had to leave.
     pub version_threshold: Option<u64>,
     /// Begin with a pass.
     pub run_on_start: bool,

@@ -48,8 +48,10 @@ pub(super) struct Garbage {
     stats: Mutex<GcStats>,
     /// Held by the pass that runs.
     pass: Mutex<()>,
-    /// Above so many old versions the thread is woken; 0 = never.
+    /// So many old versions more than the last pass left wake the thread; 0 = none do.
     pub(super) threshold: AtomicU64,
+    /// Old versions that the last pass had to leave; waking the thread for them again would be in vain.
+    left: AtomicU64,
     pub(super) is_wanted: Mutex<bool>,
     pub(super) wanted: Condvar,
 }
@@ -90,6 +92,7 @@ impl Inner {
             }
             self.collect_shard(shard, floor, watermark, &mut report);
         }
+        self.garbage.left.store(self.garbage.old_versions(), Ordering::Relaxed);
         report.duration = started.elapsed();
         let mut stats = self.garbage.stats.lock();
         stats.runs += 1;
@@ -138,7 +141,8 @@ impl Inner {
     #[inline]
     pub(super) fn collect_when_many(&self) {
         let threshold = self.garbage.threshold.load(Ordering::Relaxed);
-        if threshold > 0 && self.garbage.old_versions() > threshold {
+        let left = self.garbage.left.load(Ordering::Relaxed);
+        if threshold > 0 && self.garbage.old_versions() > left.saturating_add(threshold) {
             let mut is_wanted = self.garbage.is_wanted.lock();
             if !*is_wanted {
                 *is_wanted = true;
