@@ -89,19 +89,20 @@ impl Chain {
         self.older.iter().rev().find(|entry| entry.version <= version).map(|entry| &entry.value)
     }
 
-    /// Puts a newer version in front.
-    pub(super) fn install(&mut self, version: Version, value: Value) {
+    /// Puts a newer version in front. Returns the bytes that the one before it takes as an older version.
+    pub(super) fn install(&mut self, version: Version, value: Value) -> usize {
         debug_assert!(self.newest.version < version, "versions rise");
         let before = std::mem::replace(&mut self.newest, Entry { version, value });
         // That a key was absent before its first version needs no entry.
         if before.version == Version::ZERO && before.value.bytes().is_none() {
-            return;
+            return 0;
         }
         if self.older.len() == self.older.capacity() {
             // Small steps: most keys have few versions, and there are many keys.
             self.older.reserve_exact(1 + self.older.len() / 4);
         }
         self.older.push(before);
+        size_of::<Entry>()
     }
 
     /// Versions that exist; a key that was never written has none.

@@ -55,10 +55,11 @@ impl Inner {
             self.take_effect(&mut sequencer, request, delta.as_ref(), size, is_synced)
         };
         self.counters.commits.add(1);
-        match self.backend {
-            Some(_) => self.write_group(version)?,
-            None => self.collect_when_many(),
+        if self.has_backend() {
+            self.write_group(version)?;
+            self.evict_when_full();
         }
+        self.collect_when_many();
         Ok(version)
     }
 
@@ -134,8 +135,7 @@ impl Inner {
                 write_change(&mut group.batch, version, keeps_old, cell.key(), old, value.bytes());
             }
             old_versions += chain.versions().min(1);
-            bytes += value.heap_bytes() + size_of::<super::cell::Entry>();
-            chain.install(version, value.clone());
+            bytes += value.heap_bytes() + chain.install(version, value.clone());
             drop(chain);
             if mutant(Mutant::PublishEarly) {
                 std::thread::yield_now();

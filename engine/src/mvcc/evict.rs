@@ -3,14 +3,14 @@
 //! A cell may leave memory when the backend has all of it that anybody needs: one version, at or below the watermark. Who needs the key
 //! again loads it.
 
-use super::cell::{Cell, Entry};
+use super::cell::Cell;
 use super::inner::Inner;
 use super::mutant::{Mutant, mutant};
 use crate::layout::Version;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes that a cell takes besides its key and values: itself, and its places in both indexes.
+/// Bytes that a cell takes besides its key and values: itself with its newest version, and its places in both indexes.
 const CELL_BYTES: usize = 112;
 
 /// An estimate of what the versions take, and whose turn it is to leave.
@@ -91,6 +91,6 @@ impl Inner {
             self.memory.shrink(bytes);
             return None;
         }
-        Some(bytes + newest.value.heap_bytes() + size_of::<Entry>())
+        Some(bytes + newest.value.heap_bytes())
     }
 }
