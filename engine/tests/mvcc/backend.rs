@@ -5,8 +5,8 @@ use crate::support::{
     delete, keys, latest, over_memory, put, read, remove, reopened, storage, write,
 };
 use supervm_engine::layout::{
-    ChangedKeys, HistoryMode, Meta, Version, change_log_key, history_key, latest_key,
-    put_record, split_record,
+    ChangedKeys, HistoryMode, Meta, Version, change_log_key, history_key, latest_key, put_record,
+    split_record,
 };
 use supervm_engine::mvcc::{MvccConfig, MvccStore};
 use supervm_engine::storage::Storage;

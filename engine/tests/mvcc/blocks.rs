@@ -5,7 +5,12 @@ use supervm_engine::layout::{BlockRecord, Version};
 use supervm_engine::mvcc::{Block, CommitOptions, MvccConfig, MvccStore};
 use supervm_plugin_sdk::{ErrorKind, Result};
 
-fn end_block(store: &MvccStore, writes: &[(&str, &str)], number: u64, timestamp: u64) -> Result<Version> {
+fn end_block(
+    store: &MvccStore,
+    writes: &[(&str, &str)],
+    number: u64,
+    timestamp: u64,
+) -> Result<Version> {
     let mut txn = store.begin();
     writes.iter().for_each(|(key, value)| write(&mut txn, key, value));
     let block = Some(Block { number, timestamp });

@@ -14,7 +14,8 @@ const BOTH: [Isolation; 2] = [Isolation::Serializable, Isolation::Snapshot];
 fn of_two_that_write_one_key_the_first_to_commit_wins() {
     on_stores(|store| {
         for isolation in BOTH {
-            let (mut first, mut second) = (store.begin_with(isolation), store.begin_with(isolation));
+            let (mut first, mut second) =
+                (store.begin_with(isolation), store.begin_with(isolation));
             write(&mut second, "k", "second");
             write(&mut first, "k", "first");
             first.commit().unwrap();
@@ -189,7 +190,10 @@ fn a_written_cell_stays_findable_while_garbage_is_collected() {
         store.evict();
         put(store, &[("absent", "1")]);
         write(&mut reader, "k", "2");
-        assert!(is_conflict(reader.commit()), "the absent key that was read is the one that appeared");
+        assert!(
+            is_conflict(reader.commit()),
+            "the absent key that was read is the one that appeared"
+        );
     });
 }
 

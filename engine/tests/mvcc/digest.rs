@@ -1,8 +1,6 @@
 //! The digest of the state that commits keep up to date.
 
-use crate::support::{
-    Random, is_conflict, keys, over_memory, put, remove, reopened, seed, write,
-};
+use crate::support::{Random, is_conflict, keys, over_memory, put, remove, reopened, seed, write};
 use supervm_engine::digest::StateAccumulator;
 use supervm_engine::layout::{HistoryMode, Meta};
 use supervm_engine::mvcc::{Block, CommitOptions, Isolation, MvccConfig, MvccStore};

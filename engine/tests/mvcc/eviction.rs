@@ -1,8 +1,6 @@
 //! The bound on memory of a store over a backend.
 
-use crate::support::{
-    Random, delete, keys, latest, over_memory, put, read, remove, seed, write,
-};
+use crate::support::{Random, delete, keys, latest, over_memory, put, read, remove, seed, write};
 use std::thread;
 use supervm_engine::mvcc::{MvccConfig, MvccStore};
 

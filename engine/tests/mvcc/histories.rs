@@ -73,7 +73,8 @@ fn run(mut txn: Txn, steps: &mut [Step], random: &mut Random) -> bool {
                 let mut list = list(&mut txn, *key);
                 list.push(*element);
                 random.maybe_yield();
-                let bytes: Vec<u8> = list.iter().flat_map(|element| element.to_be_bytes()).collect();
+                let bytes: Vec<u8> =
+                    list.iter().flat_map(|element| element.to_be_bytes()).collect();
                 txn.write(&key.to_be_bytes(), &bytes).unwrap();
             }
         }

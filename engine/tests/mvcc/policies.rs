@@ -3,9 +3,7 @@
 use crate::support::{on_both, overwrite, put, read, remove};
 use std::time::Duration;
 use supervm_engine::layout::Version;
-use supervm_engine::mvcc::{
-    Block, Clock, CommitOptions, GcConfig, MvccConfig, MvccStore,
-};
+use supervm_engine::mvcc::{Block, Clock, CommitOptions, GcConfig, MvccConfig, MvccStore};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -201,7 +199,8 @@ fn without_a_policy_all_goes_that_no_reader_needs() {
 
 #[test]
 fn a_store_is_made_with_a_policy_alone() {
-    let store = MvccStore::new_with_config(GcConfig { versions_max: Some(2), ..GcConfig::default() });
+    let store =
+        MvccStore::new_with_config(GcConfig { versions_max: Some(2), ..GcConfig::default() });
     overwrite(&store, "k", 5);
     store.gc();
     assert_eq!(store.total_versions(), 2);

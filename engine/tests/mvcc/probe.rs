@@ -131,8 +131,7 @@ impl StorageBackend for Probe {
     fn cursor(&self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn Cursor>> {
         let content = self.0.content();
         let within = content.iter().filter(|(key, _)| range.contains(key));
-        let mut ahead: Vec<_> =
-            within.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let mut ahead: Vec<_> = within.map(|(key, value)| (key.clone(), value.clone())).collect();
         // The next one is the last.
         if direction == Direction::Forward {
             ahead.reverse();
