@@ -28,41 +28,19 @@ impl StorageSnapshot for MemorySnapshot {
     }
 
     fn cursor(&self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn Cursor>> {
-        Ok(Box::new(MemoryCursor::new(self.0.clone(), range, direction)))
+        Ok(cursor(self.0.clone(), range, direction))
     }
 }
 
-/// A position in a range of a view.
-pub(crate) struct MemoryCursor {
-    tree: Tree,
-    ahead: RangeAhead,
-}
-
-impl MemoryCursor {
-    pub(crate) fn new(tree: Tree, range: KeyRange<'_>, direction: Direction) -> Self {
-        Self { tree, ahead: RangeAhead::new(range, direction) }
-    }
-}
-
-impl Cursor for MemoryCursor {
-    fn next_page(&mut self, page: &mut Page) -> Result<PageEnd> {
-        let range = self.ahead.range();
-        let last = match self.ahead.direction() {
-            Direction::Forward => fill(page, self.tree.ascending(range)),
-            Direction::Reverse => fill(page, self.tree.descending(range)),
+/// A cursor over `tree`, which is of one moment.
+pub(crate) fn cursor(tree: Tree, range: KeyRange<'_>, direction: Direction) -> Box<dyn Cursor> {
+    Box::new(PagedCursor::new(range, direction, move |range, direction, page| {
+        let last = match direction {
+            Direction::Forward => fill(page, tree.ascending(range)),
+            Direction::Reverse => fill(page, tree.descending(range)),
         };
-        let Some(last) = last.map(<[u8]>::to_vec) else {
-            self.ahead.finish();
-            return Ok(PageEnd::End);
-        };
-        self.ahead.pass(&last);
-        Ok(PageEnd::More)
-    }
-
-    fn seek(&mut self, key: &[u8]) -> Result<()> {
-        self.ahead.seek(key);
-        Ok(())
-    }
+        Ok(last.map(<[u8]>::to_vec))
+    }))
 }
 
 /// Appends entries until the page is full, and returns the key that filled it; `None` when the entries ended first.

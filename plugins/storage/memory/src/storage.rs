@@ -3,7 +3,7 @@
 use crate::config::MemoryConfig;
 use crate::error;
 use crate::image::{self, IMAGE_FILE};
-use crate::snapshot::{self, MemoryCursor, MemorySnapshot};
+use crate::snapshot::{self, MemorySnapshot};
 use crate::tree::Tree;
 use parking_lot::{Mutex, RwLock};
 use std::fs;
@@ -117,7 +117,7 @@ impl StorageBackend for MemoryStorage {
     }
 
     fn cursor(&self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn Cursor>> {
-        Ok(Box::new(MemoryCursor::new(self.live.read().tree.clone(), range, direction)))
+        Ok(snapshot::cursor(self.live.read().tree.clone(), range, direction))
     }
 
     /// Writes the image, whatever the durability: there is no cheaper way out of the process.

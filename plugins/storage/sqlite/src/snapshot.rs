@@ -103,69 +103,46 @@ impl StorageSnapshot for SqliteSnapshot {
     }
 
     fn cursor(&self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn Cursor>> {
-        Ok(Box::new(SqliteCursor::new(self.0.clone(), range, direction)))
+        Ok(cursor(self.0.clone(), range, direction))
     }
 }
 
-/// A position in a range of a view.
-#[derive(Debug)]
-pub(crate) struct SqliteCursor {
+/// A cursor over `view`.
+pub(crate) fn cursor(
     view: Arc<View>,
-    ahead: RangeAhead,
-}
-
-impl SqliteCursor {
-    pub(crate) fn new(view: Arc<View>, range: KeyRange<'_>, direction: Direction) -> Self {
-        Self { view, ahead: RangeAhead::new(range, direction) }
-    }
-
-    fn scan(&self) -> &'static str {
-        match (self.ahead.direction(), self.ahead.range().end.is_some()) {
-            (Direction::Forward, true) => {
-                "SELECT key, value FROM entries WHERE key >= ?1 AND key < ?2 ORDER BY key"
-            }
-            (Direction::Forward, false) => {
-                "SELECT key, value FROM entries WHERE key >= ?1 ORDER BY key"
-            }
-            (Direction::Reverse, true) => {
-                "SELECT key, value FROM entries WHERE key >= ?1 AND key < ?2 ORDER BY key DESC"
-            }
-            (Direction::Reverse, false) => {
-                "SELECT key, value FROM entries WHERE key >= ?1 ORDER BY key DESC"
-            }
-        }
-    }
-
-    /// Fills `page` with what is to come and returns the key that filled it; `None` when the range ended first.
-    fn read_page(&self, page: &mut Page) -> Result<Option<Vec<u8>>> {
-        self.view.read("next_page", |connection| {
-            let mut statement = connection.prepare_cached(self.scan())?;
-            let range = self.ahead.range();
+    range: KeyRange<'_>,
+    direction: Direction,
+) -> Box<dyn Cursor> {
+    Box::new(PagedCursor::new(range, direction, move |range, direction, page| {
+        view.read("next_page", |connection| {
+            let mut statement = connection.prepare_cached(scan(range, direction))?;
             let rows = match range.end {
                 Some(end) => statement.query((range.start, end)),
                 None => statement.query((range.start,)),
             };
             fill(page, rows?)
         })
+    }))
+}
+
+fn scan(range: KeyRange<'_>, direction: Direction) -> &'static str {
+    match (direction, range.end.is_some()) {
+        (Direction::Forward, true) => {
+            "SELECT key, value FROM entries WHERE key >= ?1 AND key < ?2 ORDER BY key"
+        }
+        (Direction::Forward, false) => {
+            "SELECT key, value FROM entries WHERE key >= ?1 ORDER BY key"
+        }
+        (Direction::Reverse, true) => {
+            "SELECT key, value FROM entries WHERE key >= ?1 AND key < ?2 ORDER BY key DESC"
+        }
+        (Direction::Reverse, false) => {
+            "SELECT key, value FROM entries WHERE key >= ?1 ORDER BY key DESC"
+        }
     }
 }
 
-impl Cursor for SqliteCursor {
-    fn next_page(&mut self, page: &mut Page) -> Result<PageEnd> {
-        let Some(last) = self.read_page(page)? else {
-            self.ahead.finish();
-            return Ok(PageEnd::End);
-        };
-        self.ahead.pass(&last);
-        Ok(PageEnd::More)
-    }
-
-    fn seek(&mut self, key: &[u8]) -> Result<()> {
-        self.ahead.seek(key);
-        Ok(())
-    }
-}
-
+/// Appends entries until the page is full, and returns the key that filled it; `None` when the rows ended first.
 fn fill(page: &mut Page, mut rows: Rows<'_>) -> rusqlite::Result<Option<Vec<u8>>> {
     while let Some(row) = rows.next()? {
         let (key, value) = (blob(row.get_ref(0)?)?, blob(row.get_ref(1)?)?);

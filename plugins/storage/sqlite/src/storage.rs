@@ -4,7 +4,7 @@ use crate::config::SqliteConfig;
 use crate::database::Database;
 use crate::error::failed;
 use crate::readers::Readers;
-use crate::snapshot::{self, SqliteCursor, SqliteSnapshot};
+use crate::snapshot::{self, SqliteSnapshot};
 use crate::writer::Writer;
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use rusqlite::Connection;
@@ -85,7 +85,7 @@ impl StorageBackend for SqliteStorage {
     }
 
     fn cursor(&self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn Cursor>> {
-        Ok(Box::new(SqliteCursor::new(self.readers.view("cursor")?, range, direction)))
+        Ok(snapshot::cursor(self.readers.view("cursor")?, range, direction))
     }
 
     fn flush(&self, durability: Durability) -> Result<()> {
