@@ -42,6 +42,7 @@ impl Inner {
 
     /// A store over `storage`. Reads what the storage says of itself, not the state.
     pub(super) fn open(storage: Storage, config: MvccConfig) -> Result<Self> {
+        let facts = storage.lock_facts();
         let mut meta = Meta::read(&storage)?;
         if let Some(mode) = config.history
             && mode != meta.history
@@ -63,6 +64,7 @@ impl Inner {
             (true, []) => Some(accumulate(&storage)?),
             (true, bytes) => Some(StateAccumulator::from_bytes(bytes)?),
         };
+        drop(facts);
         let last_block = match meta.last_block {
             None => None,
             Some(number) => stored_block(&storage, number)?,

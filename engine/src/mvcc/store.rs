@@ -165,6 +165,8 @@ impl MvccStore {
     pub fn set_history_mode(&self, mode: HistoryMode) -> Result<()> {
         let inner = &self.0.inner;
         let Some(storage) = &inner.backend else { return Ok(()) };
+        // IMPORTANT: until it is written, or a pruning that read the floor before lowers it again.
+        let _alone = storage.lock_facts();
         let version = {
             let mut sequencer = inner.sequencer.lock();
             if let Some(poison) = &sequencer.poison {

@@ -25,10 +25,10 @@ mod checkpoint;
 
 pub use digest::{Digest, DigestBuilder};
 pub use handle::Storage;
+pub(crate) use manifest::sync_dir;
 pub use manifest::{CONTRACT_VERSION, FORMAT_VERSION, MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest};
 pub use open::{MODULES_DIR, OpenOptions, STORE_DIR};
 pub use rows::{Entry, Iter, Rows};
 pub use snapshot::Snapshot;
 pub use unfinished::{UNFINISHED_FILE, unfinished};
-pub(crate) use manifest::sync_dir;
 pub(crate) use unfinished::{mark_finished, mark_unfinished};
