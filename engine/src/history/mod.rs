@@ -35,7 +35,7 @@ pub use prune::{
     PruneOptions, PruneProgress, PruneReport, PruneTarget, STEP_OPERATIONS_DEFAULT,
     STEP_OPERATIONS_MAX,
 };
-pub use rows::AsOfRows;
+pub use rows::{AsOfRow, AsOfRows};
 pub use versions::KeyVersion;
 
 use crate::layout::{Meta, STATE_KEY_BYTES_MAX, Version};

@@ -43,6 +43,9 @@ pub struct AsOfRows {
     sought: Vec<u8>,
 }
 
+/// A key, the version that wrote it, and its value.
+pub type AsOfRow<'a> = (&'a [u8], Version, &'a [u8]);
+
 /// One stream.
 struct Source {
     rows: Rows,
@@ -115,7 +118,7 @@ impl AsOfRows {
     /// # Errors
     /// `Corruption`; as [`Rows::next`].
     #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend its items")]
-    pub fn next(&mut self) -> Result<Option<(&[u8], Version, &[u8])>> {
+    pub fn next(&mut self) -> Result<Option<AsOfRow<'_>>> {
         self.latest.pass_lent();
         self.old.iter_mut().for_each(Source::pass_lent);
         self.settle_latest()?;
