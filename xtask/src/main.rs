@@ -24,11 +24,13 @@ struct Arguments {
 enum Task {
     /// Install the system packages that native libraries need to build (cmake, libclang).
     Setup,
-    /// Set up, build everything, run all tests, and the conformance suite on every storage plugin's shared library.
+    /// Set up, build everything, run all tests, those of mistakes too, and the conformance suite on every storage plugin's shared library.
     Test {
         /// Passed to the test binaries, such as a part of a test's name; the suite is then left out.
         filter: Vec<String>,
     },
+    /// Show that each mistake that can be switched on in the transactions is caught by a test; a table.
+    Mutants,
     /// Run the conformance suite on every storage plugin's shared library; a table at the end.
     Conformance {
         /// How thorough, as `supervm-conformance run --help` explains it.
@@ -62,6 +64,10 @@ fn run(task: Task) -> Result<()> {
             setup::system_packages()?;
             test(&filter)
         }
+        Task::Mutants => {
+            setup::system_packages()?;
+            mutants()
+        }
         Task::Conformance { profile } => {
             setup::system_packages()?;
             conformance::run(&profile)
@@ -78,8 +84,16 @@ fn run(task: Task) -> Result<()> {
 
 /// The backends that a feature of `supervm-tiers` links in are libraries in the first run, and linked in in the second.
 fn test(filter: &[String]) -> Result<()> {
-    const LINKED: [&str; 6] =
-        ["--features", "supervm-tiers/all-backends", "--test", "backends", "--test", "profiles"];
+    const LINKED: [&str; 8] = [
+        "--features",
+        "supervm-tiers/all-backends",
+        "--test",
+        "backends",
+        "--test",
+        "profiles",
+        "--test",
+        "crash",
+    ];
     steps::cargo(&["build", "--release", "--workspace"])?;
     for selection in [&[][..], &LINKED] {
         let mut test = vec!["test", "--release", "--workspace"];
@@ -91,7 +105,25 @@ fn test(filter: &[String]) -> Result<()> {
         steps::cargo(&test)?;
     }
     if filter.is_empty() {
+        mutants()?;
         conformance::run("core")?;
     }
     Ok(())
+}
+
+/// The packages are all selected, so that nothing is compiled anew but the engine.
+fn mutants() -> Result<()> {
+    const TEST: [&str; 10] = [
+        "test",
+        "--release",
+        "--workspace",
+        "--features",
+        "supervm-engine/mutants",
+        "--test",
+        "mvcc",
+        "--",
+        "--nocapture",
+        "mutants::",
+    ];
+    steps::cargo(&TEST)
 }
