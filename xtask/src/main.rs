@@ -29,7 +29,8 @@ enum Task {
         /// Passed to the test binaries, such as a part of a test's name; the suite is then left out.
         filter: Vec<String>,
     },
-    /// Show that each mistake that can be switched on in the transactions is caught by a test; a table.
+    /// Try the transactions' races under a scheduler, and show that each mistake that can be switched on in them is caught by a
+    /// test; a table.
     Mutants,
     /// Run the conformance suite on every storage plugin's shared library; a table at the end.
     Conformance {
@@ -113,17 +114,10 @@ fn test(filter: &[String]) -> Result<()> {
 
 /// The packages are all selected, so that nothing is compiled anew but the engine.
 fn mutants() -> Result<()> {
-    const TEST: [&str; 10] = [
-        "test",
-        "--release",
-        "--workspace",
-        "--features",
-        "supervm-engine/mutants",
-        "--test",
-        "mvcc",
-        "--",
-        "--nocapture",
-        "mutants::",
-    ];
-    steps::cargo(&TEST)
+    let run = |feature, test, filter: &[&str]| {
+        let selected = ["test", "--release", "--workspace", "--features", feature, "--test", test];
+        steps::cargo(&[&selected, filter].concat())
+    };
+    run("supervm-engine/shuttle", "interleavings", &[])?;
+    run("supervm-engine/mutants", "mvcc", &["--", "--nocapture", "mutants::"])
 }

@@ -127,7 +127,9 @@ impl Shared {
                 return true;
             }
             match due {
-                Some(due) => drop(garbage.wanted.wait_until(&mut is_wanted, due)),
+                Some(due) => {
+                    garbage.wanted.wait_until(&mut is_wanted, due);
+                }
                 None => garbage.wanted.wait(&mut is_wanted),
             }
         }

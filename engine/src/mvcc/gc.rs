@@ -7,8 +7,9 @@
 use super::cell::Cell;
 use super::inner::Inner;
 use super::mutant::{Mutant, mutant};
+use super::sync::Condvar;
 use crate::layout::Version;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 

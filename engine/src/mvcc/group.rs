@@ -11,8 +11,9 @@ use super::commit::poisoned;
 use super::inner::Inner;
 use super::mutant::{Mutant, mutant};
 use super::sequencer::GroupBatch;
+use super::sync::Condvar;
 use crate::layout::{BlockRecord, Meta, Version};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use supervm_plugin_sdk::{Durability, Error, Result};
 
 pub(super) struct Group {

@@ -22,6 +22,7 @@
 //!
 //! An absent key that is read has a cell too, so that its appearance is noticed. A scanned range is noticed as a range.
 
+mod sync;
 mod config;
 mod value;
 mod cell;

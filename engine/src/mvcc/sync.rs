@@ -1,0 +1,36 @@
+//! The locks that the store is made of.
+//!
+//! With the feature `shuttle` a test's scheduler controls them: `parking_lot` is then Shuttle's crate of that shape, which has no
+//! condition variable.
+
+#[cfg(not(feature = "shuttle"))]
+pub(super) use parking_lot::Condvar;
+
+#[cfg(feature = "shuttle")]
+pub(super) use any_time::Condvar;
+
+#[cfg(feature = "shuttle")]
+mod any_time {
+    use parking_lot::MutexGuard;
+    use std::time::Instant;
+
+    /// A condition variable that wakes at any time, which every waiter has to expect of one.
+    #[derive(Default)]
+    pub(in crate::mvcc) struct Condvar;
+
+    impl Condvar {
+        pub(in crate::mvcc) fn new() -> Self {
+            Self
+        }
+
+        pub(in crate::mvcc) fn notify_all(&self) {}
+
+        pub(in crate::mvcc) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
+            MutexGuard::unlocked(guard, shuttle::thread::yield_now);
+        }
+
+        pub(in crate::mvcc) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, _: Instant) {
+            self.wait(guard);
+        }
+    }
+}
