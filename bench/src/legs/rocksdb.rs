@@ -1,14 +1,12 @@
-//! RocksDB through its crate, with the options that the backend has left in the directory. A batch is in the log, and the log with
-//! the operating system, when a write returns.
+//! RocksDB through its crate, with the backend's options: the same object, because what RocksDB writes down of its options and reads
+//! back has no filter. A batch is in the log, and the log with the operating system, when a write returns.
 
 use crate::data::Put;
 use crate::leg::Leg;
-use rocksdb::{
-    Cache, ColumnFamily, DB, DEFAULT_COLUMN_FAMILY_NAME, Env, Options, ReadOptions, WriteBatch,
-};
+use rocksdb::{ColumnFamily, DB, DEFAULT_COLUMN_FAMILY_NAME, ReadOptions, WriteBatch};
 use std::fmt;
 use supervm_plugin_sdk::KeyRange;
-use supervm_storage_rocksdb::RocksDbConfig;
+use supervm_storage_rocksdb::{RocksDbConfig, database_options};
 use tempfile::TempDir;
 
 /// A RocksDB database.
@@ -28,13 +26,9 @@ impl fmt::Debug for RocksDbLeg {
 impl RocksDbLeg {
     /// Opens what the backend has filled.
     pub fn open(dir: TempDir) -> Self {
-        // RocksDB writes down all options but the cache.
-        let cache_bytes = RocksDbConfig::default().block_cache_bytes.0;
-        let cache = Cache::new_hyper_clock_cache(cache_bytes as usize, 0);
-        let env = Env::new().expect("the system's environment");
-        let loaded = Options::load_latest(dir.path(), env, false, cache);
-        let (options, families) = loaded.expect("the image has its options");
-        let db = DB::open_cf_descriptors(&options, dir.path(), families).expect("the image opens");
+        let options = database_options(&RocksDbConfig::default());
+        let families = [(DEFAULT_COLUMN_FAMILY_NAME, options.clone())];
+        let db = DB::open_cf_with_opts(&options, dir.path(), families).expect("the image opens");
         Self { db, read: ReadOptions::default(), _dir: dir }
     }
 

@@ -24,6 +24,7 @@ mod storage;
 mod verify;
 
 pub use config::{Compression, RocksDbConfig, SyncCall, SyncMode, WalRecovery};
+pub use options::database_options;
 pub use storage::RocksDbStorage;
 
 supervm_plugin_sdk::export_plugin!(storage: RocksDbStorage, name: "rocksdb");

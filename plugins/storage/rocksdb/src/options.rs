@@ -21,8 +21,8 @@ const RATE_PERIOD_MICROSECONDS: i64 = 100_000;
 /// One in so many times merging goes before writing tables to disk.
 const RATE_FAIRNESS: i32 = 10;
 
-/// RocksDB's options for `config`, with a block cache of their own.
-pub(crate) fn database_options(config: &RocksDbConfig) -> Options {
+/// RocksDB's options for `config`, with a block cache of their own: what this backend opens a database with, for who compares the two.
+pub fn database_options(config: &RocksDbConfig) -> Options {
     let mut options = Options::default();
     let buffer_bytes = config.write_buffer_bytes.0;
     options.set_max_open_files(config.max_open_files);
