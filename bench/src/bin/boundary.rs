@@ -33,6 +33,9 @@ struct Arguments {
     /// Measure rows of so many bytes, of which 32 are the key [default: 124 and 1024]. May be repeated.
     #[arg(long = "row", value_name = "BYTES")]
     row_bytes: Vec<usize>,
+    /// Leave out storages with more content than this, in MiB: with 1000000 rows of 1024 bytes, each of five copies takes 1 GB of disk.
+    #[arg(long, value_name = "MIB", default_value_t = u64::MAX >> 20, hide_default_value = true)]
+    content_max: u64,
     /// Rounds of each measurement; at least 30.
     #[arg(long, value_name = "COUNT", default_value_t = 60)]
     rounds: usize,
@@ -80,6 +83,7 @@ impl Arguments {
             operations: Operation::ALL.into_iter().filter(wanted).collect(),
             keys,
             row_bytes,
+            content_bytes_max: self.content_max.saturating_mul(1 << 20),
             rounds: self.rounds,
             block,
             clock: self.clock,

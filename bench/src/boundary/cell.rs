@@ -1,6 +1,7 @@
 //! One measurement: an operation on a backend with so many keys and so large rows.
 
 use super::Selection;
+use super::clock::Clock;
 use super::goal::{self, Goal};
 use super::latency::{self, Latency};
 use super::legs::{LINKED, LOADED, Legs, RAW, RAW_AGAIN, Runner};
@@ -42,7 +43,7 @@ pub struct Cell {
     pub added_ns: Estimate,
     /// What the raw crate gains without a copy; only for a read of one entry and for a scan.
     pub in_place: Option<InPlace>,
-    /// How long a key takes at half of the raw crate's rate; only for a read of one entry.
+    /// How long a key takes at half of the raw crate's rate; only for a read of one entry, and where waiting counts.
     pub latencies: Vec<Latency>,
     /// What is to be reached.
     pub goals: Vec<Goal>,
@@ -108,7 +109,9 @@ impl Cell {
             added_ns,
             in_place: in_place(operation, legs, &mut source, selection),
             latencies: match operation {
-                Operation::Get => latency::measure(legs, rates.raw / 2.0),
+                Operation::Get if selection.clock == Clock::Wall => {
+                    latency::measure(legs, rates.raw / 2.0)
+                }
                 _ => Vec::new(),
             },
             goals,

@@ -50,6 +50,8 @@ pub struct Selection {
     pub keys: Vec<usize>,
     /// Sizes of a row; bytes.
     pub row_bytes: Vec<usize>,
+    /// Storages with more bytes of entries are left out.
+    pub content_bytes_max: u64,
     /// Rounds of each measurement; at least [`ROUNDS_MIN`].
     pub rounds: usize,
     /// About how long a leg runs in one round; at most [`BLOCK_MAX`].
@@ -62,7 +64,9 @@ impl Selection {
     fn shapes(&self) -> Vec<Shape> {
         let shape =
             |&keys: &usize| self.row_bytes.iter().map(move |&row_bytes| Shape { keys, row_bytes });
-        self.keys.iter().flat_map(shape).collect()
+        let fits =
+            |shape: &Shape| shape.keys as u64 * shape.row_bytes as u64 <= self.content_bytes_max;
+        self.keys.iter().flat_map(shape).filter(fits).collect()
     }
 }
 
