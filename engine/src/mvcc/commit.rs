@@ -49,7 +49,7 @@ impl Inner {
                 return Err(conflict);
             }
             let size = match self.backend {
-                Some(_) => size(request)?,
+                Some(_) => size(request.writes, request.read_version)?,
                 None => 0,
             };
             self.take_effect(&mut sequencer, request, delta.as_ref(), size, is_synced)
@@ -206,15 +206,15 @@ fn write_change(
     }
 }
 
-/// Bytes of the batch that the request needs, at most.
-fn size(request: &Request<'_>) -> Result<usize> {
+/// Bytes of the batch that the writes need, at most; they replace what is there at `version`.
+pub(super) fn size(writes: &CellSet<Value>, version: Version) -> Result<usize> {
     let mut bytes = 0;
-    for (cell, value) in request.writes.iter() {
-        let old = cell.lock().newest().value.bytes().map_or(0, <[u8]>::len);
+    for (cell, value) in writes.iter() {
+        let old = cell.lock().at(version).and_then(Value::bytes).map_or(0, <[u8]>::len);
         bytes +=
             OPERATION_BYTES + 4 * cell.key().len() + value.bytes().map_or(0, <[u8]>::len) + old;
     }
-    let operations = request.writes.len() * OPERATIONS_PER_KEY;
+    let operations = writes.len() * OPERATIONS_PER_KEY;
     let fits = bytes + FACTS_BYTES <= BATCH_BYTES_MAX
         && operations + FACTS_OPERATIONS <= BATCH_OPERATIONS_MAX;
     if fits {

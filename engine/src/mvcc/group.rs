@@ -84,6 +84,18 @@ impl Inner {
         }
     }
 
+    /// Returns when something newer than `than` is visible; at once when nothing newer is on its way.
+    pub(super) fn wait_for_newer(&self, than: Version) {
+        // Without a backend a version is visible as soon as it is given.
+        if self.backend.is_none() || self.sequencer.lock().last <= than {
+            return;
+        }
+        let mut state = self.group.state.lock();
+        while state.written <= than && state.failure.is_none() {
+            self.group.changed.wait(&mut state);
+        }
+    }
+
     /// Writes the oldest batch that waits and makes it visible.
     fn write_next(&self) -> Result<(Version, Option<BlockRecord>)> {
         let batch = self.sequencer.lock().take_batch();

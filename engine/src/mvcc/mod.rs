@@ -50,3 +50,5 @@ pub use metrics::MvccMetrics;
 pub use mutant::MUTANTS;
 pub use store::MvccStore;
 pub use txn::{Savepoint, Txn};
+
+pub(crate) use txn::TxnRows;

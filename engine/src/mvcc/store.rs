@@ -99,6 +99,14 @@ impl MvccStore {
         self.0.inner.readers.visible()
     }
 
+    /// Waits until something newer than `than` can be read; returns at once when nothing newer is on its way.
+    ///
+    /// For who begins anew after a conflict: what a transaction conflicts with may still be on its way to the disk, and whoever begins before it
+    /// has arrived conflicts with it again.
+    pub fn wait_for_newer(&self, than: Version) {
+        self.0.inner.wait_for_newer(than);
+    }
+
     /// The last block that was committed.
     pub fn last_block(&self) -> Option<BlockRecord> {
         self.0.inner.group.last_block()

@@ -1,12 +1,14 @@
 //! A transaction.
 
 mod scan;
+mod rows;
 mod set;
 
+pub(crate) use rows::TxnRows;
 pub(super) use set::CellSet;
 
 use super::cell::Cell;
-use super::commit::Request;
+use super::commit::{self, Request};
 use super::config::{CommitOptions, Isolation};
 use super::inner::Inner;
 use super::mutant::{Mutant, mutant};
@@ -250,6 +252,14 @@ impl Txn {
             writes: &self.writes,
             options,
         })
+    }
+
+    /// Does what the transaction writes fit into a batch? The same without a backend, and in every mode of history.
+    ///
+    /// # Errors
+    /// `BatchTooLarge`.
+    pub(crate) fn check_size(&self) -> Result<()> {
+        commit::size(&self.writes, self.pin.version).map(drop)
     }
 
     /// Ends the transaction without effect.

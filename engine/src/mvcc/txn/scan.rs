@@ -99,7 +99,7 @@ fn scanned(range: KeyRange<'_>, direction: Direction, stopped_at: Option<Vec<u8>
     }
 }
 
-enum Next {
+pub(super) enum Next {
     /// A key in memory, loaded.
     Cell(Cell),
     /// A key that only the backend has.
@@ -107,7 +107,7 @@ enum Next {
 }
 
 impl Next {
-    fn key(&self) -> &[u8] {
+    pub(super) fn key(&self) -> &[u8] {
         match self {
             Self::Cell(cell) => cell.key(),
             Self::Stored { key, .. } => key,
@@ -116,7 +116,7 @@ impl Next {
 }
 
 /// The keys of a range, those in memory and those on the backend, in order and each once.
-struct Merge {
+pub(super) struct Merge {
     direction: Direction,
     /// What is ahead of the index.
     start: Vec<u8>,
@@ -128,7 +128,7 @@ struct Merge {
 }
 
 impl Merge {
-    fn new(txn: &Txn, range: KeyRange<'_>, direction: Direction) -> Result<Self> {
+    pub(super) fn new(txn: &Txn, range: KeyRange<'_>, direction: Direction) -> Result<Self> {
         let stored = match &txn.inner.backend {
             None => None,
             Some(storage) => {
@@ -151,7 +151,7 @@ impl Merge {
         })
     }
 
-    fn next(&mut self, txn: &Txn) -> Result<Option<Next>> {
+    pub(super) fn next(&mut self, txn: &Txn) -> Result<Option<Next>> {
         self.fill(txn);
         let Some(rows) = &mut self.stored else { return Ok(self.cells.pop().map(Next::Cell)) };
         let stored =
