@@ -6,26 +6,33 @@ use super::frame::Transaction;
 use super::module::Module;
 use super::receipt::{CallArguments, CallContext, Receipt};
 use super::shared::Shared;
+use super::transact;
 use super::trap::Trap;
 use super::view::CallView;
 use crate::config::ExecutionConfig;
-use crate::state::{Journal, StateView, code_key};
+use crate::mvcc::{Acknowledgement, AutoGcConfig, CommitOptions, Isolation, MvccConfig, MvccStore};
+use crate::state::{Journal, StateView};
 use crate::storage::Storage;
 use std::sync::Arc;
 use supervm_plugin_sdk::host::Address;
 use supervm_plugin_sdk::load::{self, Plugin};
-use supervm_plugin_sdk::{Durability, Error, ErrorKind, Result, WriteBatch};
+use supervm_plugin_sdk::{Durability, Error, ErrorKind, Result};
 use wasmtime::Val;
 
-/// Runs contracts over a storage.
+/// How often a commit is tried that checks nothing but that no two write at once.
+const COMMIT_TRIES_MAX: u32 = 256;
+
+/// Runs contracts over chain state.
 ///
 /// Cheap to clone; every clone is the same runtime. Every method may be called from any thread: as many calls run at the same
 /// time as [`ExecutionConfig::instances`] says, and further ones wait.
 #[derive(Debug, Clone)]
-pub struct Runtime(Arc<Shared>);
+pub struct Runtime(pub(super) Arc<Shared>);
 
 impl Runtime {
     /// A runtime with the default configuration and every host pack that is linked into the program.
+    ///
+    /// It is the only one that changes the chain state in `storage`; for another runtime over the same state, see [`over`](Self::over).
     ///
     /// # Errors
     /// As [`with_config`](Self::with_config).
@@ -37,13 +44,24 @@ impl Runtime {
     ///
     /// # Errors
     /// `ConfigInvalid`; `InvalidArgument` when two packs have a function of one name; `PermissionDenied` when others than the
-    /// running user have access to the module cache; `Unsupported`, `Io`.
+    /// running user have access to the module cache; `Unsupported`, `Io`; those of [`MvccStore::open`].
     pub fn with_config(
         storage: Storage,
         packs: &[Plugin],
         config: &ExecutionConfig,
     ) -> Result<Self> {
-        Ok(Self(Arc::new(Shared::new(storage, packs, config)?)))
+        let auto_gc = Some(AutoGcConfig::default());
+        let state = MvccConfig { digest: true, auto_gc, ..MvccConfig::default() };
+        Self::over(MvccStore::open(storage, state)?, packs, config)
+    }
+
+    /// A runtime over the state of `store`, which others may use at the same time. Contracts are deployed to the storage beneath it, or into
+    /// memory when there is none.
+    ///
+    /// # Errors
+    /// As [`with_config`](Self::with_config).
+    pub fn over(store: MvccStore, packs: &[Plugin], config: &ExecutionConfig) -> Result<Self> {
+        Ok(Self(Arc::new(Shared::new(store, packs, config)?)))
     }
 
     /// Runs the export `add` of two `i32` parameters.
@@ -61,7 +79,7 @@ impl Runtime {
     /// Runs a function without parameters and commits what it changed; its result, 0 when it has none.
     ///
     /// # Errors
-    /// As [`module`](Self::module), [`call`](Self::call) and [`commit`](Self::commit); `InvalidArgument` when the contract traps,
+    /// As [`module`](Self::module) and [`transact`](Self::transact); `InvalidArgument` when the contract traps,
     /// with the trap's name as the context `trap`.
     pub fn execute(
         &self,
@@ -106,12 +124,7 @@ impl Runtime {
     /// `InvalidArgument` for a contract of another runtime; what the storage fails with.
     pub fn deploy(&self, module: &Module) -> Result<bool> {
         self.check_origin(module)?;
-        let (storage, key) = (&self.0.storage, code_key(&module.address()));
-        let new = storage.get(&key)?.is_none();
-        if new {
-            storage.set(&key, module.wasm())?;
-        }
-        Ok(new)
+        self.0.code.put(&module.address(), module.wasm())
     }
 
     /// The contract at `address`; `None` when none is deployed there.
@@ -119,10 +132,10 @@ impl Runtime {
     /// # Errors
     /// As [`module`](Self::module); `Corruption` when the stored code is not that contract's; what the storage fails with.
     pub fn deployed(&self, address: &Address) -> Result<Option<Module>> {
-        self.0.deployed(&self.0.storage, address)
+        self.0.deployed(address)
     }
 
-    /// Calls a function of a contract on the state that the storage has at the call's first read. Changes nothing.
+    /// Calls a function of a contract on the newest state at the call's first read. Changes nothing.
     ///
     /// # Behavior
     /// - The contract need not be deployed; contracts that it calls must be.
@@ -139,7 +152,7 @@ impl Runtime {
         arguments: &CallArguments,
         context: &CallContext,
     ) -> Result<Receipt> {
-        let view = Box::new(CallView::new(self.0.storage.clone()));
+        let view = Box::new(CallView::new(self.0.store.clone()));
         self.call_on(view, module, function, arguments, context)
     }
 
@@ -181,10 +194,11 @@ impl Runtime {
         receipt(*transaction, ending)
     }
 
-    /// Writes what a call changed, as one batch.
+    /// Writes what a call changed, as one transaction, whatever has happened since the call; [`transact`](Self::transact) checks that.
     ///
     /// # Errors
-    /// `InvalidArgument` for a receipt with a trap; what the storage fails with.
+    /// `InvalidArgument` for a receipt with a trap; `BatchTooLarge`; `Conflict` when others write the same keys again and again; what the
+    /// storage fails with.
     pub fn commit(&self, receipt: &Receipt, durability: Durability) -> Result<()> {
         if let Some(trap) = &receipt.trap {
             let message = "a call that ended with a trap changes nothing and cannot be committed";
@@ -194,7 +208,28 @@ impl Runtime {
         if receipt.writes.is_empty() {
             return Ok(());
         }
-        self.0.storage.write(&batch(receipt), durability)
+        let acknowledgement = Some(match durability {
+            Durability::Synced => Acknowledgement::Durable,
+            Durability::Buffered => Acknowledgement::Visible,
+        });
+        let mut tries = COMMIT_TRIES_MAX;
+        loop {
+            let mut txn = self.0.store.begin_with(Isolation::Snapshot);
+            let read_version = txn.read_version();
+            transact::write(&mut txn, receipt)?;
+            tries -= 1;
+            match txn.commit_with(CommitOptions { acknowledgement, block: None }) {
+                Err(conflict) if conflict.kind() == ErrorKind::Conflict && tries > 0 => {
+                    self.0.store.wait_for_newer(read_version);
+                }
+                outcome => return outcome.map(drop),
+            }
+        }
+    }
+
+    /// The chain state.
+    pub fn store(&self) -> &MvccStore {
+        &self.0.store
     }
 
     /// The hash of everything that decides the gas of a call: the prices of instructions and of every host function.
@@ -220,14 +255,7 @@ impl Runtime {
         context: CallContext,
     ) -> Result<Receipt> {
         let module = self.module(wasm)?;
-        let receipt = self.call(&module, function, arguments, &context)?;
-        if let Some(trap) = &receipt.trap {
-            return Err(Error::new(ErrorKind::InvalidArgument, "execute", trap.to_string())
-                .with("function", function)
-                .with("trap", trap.name()));
-        }
-        self.commit(&receipt, self.0.storage.durability())?;
-        Ok(receipt)
+        self.execute_in(&module, function, arguments, &context)
     }
 
     fn check_origin(&self, module: &Module) -> Result<()> {
@@ -289,15 +317,4 @@ fn receipt(transaction: Transaction, ending: Ending) -> Result<Receipt> {
 
 fn returned(receipt: &Receipt) -> i64 {
     receipt.result.unwrap_or_default()
-}
-
-fn batch(receipt: &Receipt) -> WriteBatch {
-    let mut batch = WriteBatch::new();
-    for (key, value) in &receipt.writes {
-        match value {
-            Some(value) => batch.put(&key.storage_key(), value),
-            None => batch.delete(&key.storage_key()),
-        }
-    }
-    batch
 }

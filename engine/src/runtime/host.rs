@@ -5,10 +5,11 @@ use super::call::{self, Entry, Stop};
 use super::frame::Frame;
 use super::gas;
 use super::trap::Trap;
+use crate::layout::STATE_VALUE_BYTES_MAX;
 use supervm_plugin_sdk::host::{
     Address, CallOutcome, ContractCall, HostEnvironment, HostError, SCRATCH_SLOTS,
 };
-use supervm_plugin_sdk::{ByteBuf, CONTRACT_KEY_BYTES_MAX, Direction, Error, VALUE_BYTES_MAX};
+use supervm_plugin_sdk::{ByteBuf, CONTRACT_KEY_BYTES_MAX, Direction, Error};
 use wasmtime::{Caller, Extern};
 
 /// The export that hands out memory to the host.
@@ -162,8 +163,9 @@ impl HostEnvironment for HostCall<'_> {
     fn state_set(&mut self, key: &[u8], value: &[u8]) -> Result<(), HostError> {
         self.refuse_writes()?;
         check_key(key)?;
-        if value.len() > VALUE_BYTES_MAX {
-            let what = format!("a value has {} bytes; at most {VALUE_BYTES_MAX}", value.len());
+        if value.len() > STATE_VALUE_BYTES_MAX {
+            let what =
+                format!("a value has {} bytes; at most {STATE_VALUE_BYTES_MAX}", value.len());
             return Err(HostError::LimitExceeded(what));
         }
         let address = self.address();
@@ -309,7 +311,7 @@ impl HostEnvironment for HostCall<'_> {
             return Ok(CallOutcome::Failed);
         }
         let runtime = std::sync::Arc::clone(&transaction.runtime);
-        let module = runtime.deployed(transaction.journal.view(), call.address);
+        let module = runtime.deployed(call.address);
         let module = match module {
             Ok(Some(module)) => module,
             Ok(None) => return Ok(CallOutcome::NotFound),

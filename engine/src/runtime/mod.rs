@@ -1,9 +1,9 @@
 //! Running contracts: WASM in, a receipt out.
 //!
 //! A [`Runtime`] checks and compiles a contract once ([`Runtime::module`]) and runs each call on a fresh instance, on a
-//! [`Journal`](crate::state::Journal) over a read view of the storage. A call changes nothing: what it would change is in its
-//! [`Receipt`], and [`Runtime::commit`] writes that as one batch. A contract that fails leaves a [`Trap`] in the receipt; an
-//! `Err` is a failure of the node.
+//! [`Journal`](crate::state::Journal) over what a transaction sees of chain state. A call changes nothing: what it would change is in its
+//! [`Receipt`]. [`Runtime::transact`] commits that when nothing that the call read has changed meanwhile, [`Runtime::commit`] in any case.
+//! A contract that fails leaves a [`Trap`] in the receipt; an `Err` is a failure of the node.
 //!
 //! The result of a call, its gas included, is the same on every node with the same configuration, host packs and code. This is
 //! the only module that names wasmtime.
@@ -23,8 +23,10 @@ mod call;
 mod artifact;
 mod cache;
 mod view;
+mod code;
 mod shared;
 mod handle;
+mod transact;
 
 pub use handle::Runtime;
 pub use module::{Module, Signature};

@@ -90,6 +90,11 @@ impl Receipt {
     pub(super) fn trapped(changes: Changes, trap: Trap, gas_used: u64) -> Self {
         Self { gas_used, reads: changes.reads, trap: Some(trap), ..Self::default() }
     }
+
+    /// The receipt of the same call when it ends with `trap` after all.
+    pub(super) fn retracted(self, trap: Trap, gas_used: u64) -> Self {
+        Self { gas_used, reads: self.reads, trap: Some(trap), ..Self::default() }
+    }
 }
 
 fn serialize_writes<S: Serializer>(

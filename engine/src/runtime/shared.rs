@@ -2,6 +2,7 @@
 
 use super::artifact::{self, ArtifactKey, Artifacts};
 use super::cache::{Cache, CodeHash};
+use super::code::Code;
 use super::frame::Frame;
 use super::gas;
 use super::link::Packs;
@@ -9,8 +10,7 @@ use super::machine::{self, Machine};
 use super::module::{self, Compiled, Module};
 use super::validate::{self, refused};
 use crate::config::ExecutionConfig;
-use crate::state::{StateView, code_key};
-use crate::storage::Storage;
+use crate::mvcc::MvccStore;
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -29,7 +29,10 @@ const DEPLOYED_MAX: usize = 1 << 20;
 /// What the clones of a runtime share.
 pub(super) struct Shared {
     pub(super) id: u64,
-    pub(super) storage: Storage,
+    pub(super) store: MvccStore,
+    pub(super) code: Code,
+    /// Shared by calls that may conflict with each other; one that conflicted too often takes it alone.
+    pub(super) turns: RwLock<()>,
     pub(super) config: ExecutionConfig,
     pub(super) machine: Arc<Machine>,
     pub(super) schedule: [u8; 32],
@@ -37,14 +40,14 @@ pub(super) struct Shared {
     linker: Linker<Frame>,
     cache: Cache,
     artifacts: Option<Artifacts>,
-    /// Contracts that are known to be in the storage; none ever leaves it.
+    /// Contracts that are known to be deployed; that never ends.
     deployed: RwLock<HashMap<Address, CodeHash>>,
 }
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Runtime")
-            .field("storage", &self.storage)
+            .field("store", &self.store)
             .field("schedule", &hex::encode(self.schedule))
             .finish_non_exhaustive()
     }
@@ -52,7 +55,7 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     pub(super) fn new(
-        storage: Storage,
+        store: MvccStore,
         packs: &[Plugin],
         config: &ExecutionConfig,
     ) -> Result<Self> {
@@ -65,7 +68,9 @@ impl Shared {
         let disk_bytes = config.module_cache_disk_bytes.0;
         Ok(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            storage,
+            code: Code::beside(&store),
+            store,
+            turns: RwLock::default(),
             schedule: gas::schedule_hash(packs.rows()),
             linker,
             cache: Cache::new(config.module_cache_bytes.0),
@@ -94,18 +99,14 @@ impl Shared {
         self.cache.get_or_compile(&hash, || self.compile(&wasm, &hash))
     }
 
-    /// The contract at `address`, when it is deployed in `view`.
-    pub(super) fn deployed(
-        &self,
-        view: &dyn StateView,
-        address: &Address,
-    ) -> Result<Option<Module>> {
+    /// The contract at `address`, when it is deployed.
+    pub(super) fn deployed(&self, address: &Address) -> Result<Option<Module>> {
         let known = self.deployed.read().get(address).copied();
         if let Some(module) = known.and_then(|hash| self.cache.get(&hash)) {
             return Ok(Some(module));
         }
         let mut wasm = ByteBuf::new();
-        if !view.get(&code_key(address), &mut wasm)? {
+        if !self.code.get(address, &mut wasm)? {
             return Ok(None);
         }
         let hash: CodeHash = Sha256::digest(&*wasm).into();
@@ -122,7 +123,7 @@ impl Shared {
         Ok(Some(module))
     }
 
-    /// Notes that the storage has the contract.
+    /// Notes that the contract is deployed.
     fn remember(&self, address: Address, hash: CodeHash) {
         let mut deployed = self.deployed.write();
         if deployed.len() >= DEPLOYED_MAX {

@@ -1,41 +1,31 @@
 //! The view that a call reads when nobody hands it one.
 
-use crate::state::StateView;
-use crate::storage::{Snapshot, Storage};
-use std::cell::OnceCell;
-use supervm_plugin_sdk::{ByteBuf, Capability, Cursor, Direction, KeyRange, Result};
+use crate::mvcc::MvccStore;
+use crate::state::{StateRows, StateView, TxnView};
+use supervm_plugin_sdk::{ByteBuf, Direction, KeyRange, Result};
 
-/// The storage as it is at the call's first read; a call that reads nothing opens no snapshot.
-///
-/// On a backend without snapshots each read is of its own moment.
+/// The state as it is at the call's first read; a call that reads nothing begins no transaction.
 pub(super) struct CallView {
-    storage: Storage,
-    snapshot: OnceCell<Snapshot>,
+    store: MvccStore,
+    begun: Option<TxnView>,
 }
 
 impl CallView {
-    pub(super) fn new(storage: Storage) -> Self {
-        Self { storage, snapshot: OnceCell::new() }
+    pub(super) fn new(store: MvccStore) -> Self {
+        Self { store, begun: None }
     }
 
-    fn beneath(&self) -> Result<&dyn StateView> {
-        if !self.storage.capabilities().has(Capability::Snapshot) {
-            return Ok(&self.storage);
-        }
-        if self.snapshot.get().is_none() {
-            let opened = self.storage.snapshot()?;
-            return Ok(self.snapshot.get_or_init(|| opened));
-        }
-        Ok(self.snapshot.get().expect("it is there"))
+    fn beneath(&mut self) -> &mut TxnView {
+        self.begun.get_or_insert_with(|| TxnView::new(self.store.begin_read_only()))
     }
 }
 
 impl StateView for CallView {
-    fn get(&self, key: &[u8], value: &mut ByteBuf) -> Result<bool> {
-        self.beneath()?.get(key, value)
+    fn get(&mut self, key: &[u8], value: &mut ByteBuf) -> Result<bool> {
+        self.beneath().get(key, value)
     }
 
-    fn cursor(&self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn Cursor>> {
-        self.beneath()?.cursor(range, direction)
+    fn rows(&mut self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn StateRows>> {
+        self.beneath().rows(range, direction)
     }
 }

@@ -1,7 +1,7 @@
 //! Buffered writes, recorded reads and nested savepoints over a view.
 
 use super::event::Event;
-use super::key::{StateKey, write_storage_key};
+use super::key::{StateKey, write_state_key};
 use super::scan::{Pending, Scan};
 use super::view::StateView;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,15 +17,11 @@ const ENTRY_BYTES: usize = 64;
 ///
 /// # Examples
 /// ```
-/// # use supervm_engine::state::{Journal, StateView};
-/// # use supervm_plugin_sdk::{ByteBuf, Cursor, Direction, KeyRange, Result};
-/// # struct Empty;
-/// # impl StateView for Empty {
-/// #     fn get(&self, _: &[u8], _: &mut ByteBuf) -> Result<bool> { Ok(false) }
-/// #     fn cursor(&self, _: KeyRange<'_>, _: Direction) -> Result<Box<dyn Cursor>> { unreachable!() }
-/// # }
+/// use supervm_engine::mvcc::MvccStore;
+/// use supervm_engine::state::{Journal, TxnView};
+/// use supervm_plugin_sdk::ByteBuf;
 /// let (contract, mut value) = ([7; 20], ByteBuf::new());
-/// let mut journal = Journal::new(Empty);
+/// let mut journal = Journal::new(TxnView::new(MvccStore::new().begin()));
 /// journal.set(&contract, b"key", b"first");
 /// journal.savepoint();
 /// journal.set(&contract, b"key", b"second");
@@ -36,9 +32,9 @@ const ENTRY_BYTES: usize = 64;
 /// ```
 pub struct Journal<V> {
     view: V,
-    /// Storage keys that were read from the view.
+    /// State keys that were read from the view.
     reads: BTreeSet<Vec<u8>>,
-    /// Storage keys that would be written; `None` = deleted.
+    /// State keys that would be written; `None` = deleted.
     writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     events: Vec<Event>,
     event_bytes: usize,
@@ -46,7 +42,7 @@ pub struct Journal<V> {
     undo: Vec<Undo>,
     savepoints: Vec<Savepoint>,
     bytes: usize,
-    /// The storage key at hand; kept so that a look-up allocates nothing.
+    /// The state key at hand; kept so that a look-up allocates nothing.
     located: Vec<u8>,
 }
 
@@ -89,17 +85,12 @@ impl<V: StateView> Journal<V> {
         }
     }
 
-    /// The view beneath.
-    pub fn view(&self) -> &V {
-        &self.view
-    }
-
     /// Copies the value of `key` into `value`; `false` when the key is absent.
     ///
     /// # Errors
     /// What the view fails with.
     pub fn get(&mut self, contract: &Address, key: &[u8], value: &mut ByteBuf) -> Result<bool> {
-        write_storage_key(contract, key, &mut self.located);
+        write_state_key(contract, key, &mut self.located);
         if let Some(own) = self.writes.get(&self.located) {
             value.set(own.as_deref().unwrap_or_default());
             return Ok(own.is_some());
@@ -123,7 +114,7 @@ impl<V: StateView> Journal<V> {
     /// It sees the journal's writes up to this moment.
     ///
     /// # Errors
-    /// What the view's `cursor` fails with.
+    /// What the view fails with.
     pub fn scan(
         &mut self,
         contract: &Address,
@@ -131,25 +122,26 @@ impl<V: StateView> Journal<V> {
         direction: Direction,
         limit: u32,
     ) -> Result<Scan> {
-        write_storage_key(contract, prefix, &mut self.located);
-        // The header's first byte is below 0xff, so there always is a successor.
-        let end = prefix_successor(&self.located).unwrap_or_default();
-        let range = KeyRange::new(&self.located, Some(&end));
-        let cursor = self.view.cursor(range, direction)?;
-        let bounds = (Bound::Included(self.located.as_slice()), Bound::Excluded(end.as_slice()));
+        write_state_key(contract, prefix, &mut self.located);
+        // Without a successor, the prefix is that of the greatest address.
+        let end = prefix_successor(&self.located);
+        let range = KeyRange::new(&self.located, end.as_deref());
+        let rows = self.view.rows(range, direction)?;
+        let end = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let bounds = (Bound::Included(self.located.as_slice()), end);
         let own = self.writes.range::<[u8], _>(bounds);
         let own = own.map(|(key, value)| (key.clone(), value.clone()));
         let pending: Vec<Pending> = match direction {
             Direction::Forward => own.rev().collect(),
             Direction::Reverse => own.collect(),
         };
-        Ok(Scan::new(cursor, pending, direction, limit))
+        Ok(Scan::new(rows, pending, direction, limit))
     }
 
     /// Copies the next entry of `scan`, in its order; `false` at its end.
     ///
     /// # Errors
-    /// What the view's cursor fails with.
+    /// What the view fails with.
     pub fn scan_next(
         &mut self,
         scan: &mut Scan,
@@ -224,7 +216,7 @@ impl<V: StateView> Journal<V> {
     /// What was read and would be changed; open savepoints are released.
     pub fn into_changes(self) -> Changes {
         let named = |stored: &[u8]| {
-            StateKey::from_storage_key(stored).expect("the journal holds keys of contract state")
+            StateKey::from_bytes(stored).expect("the journal holds keys of contract state")
         };
         Changes {
             reads: self.reads.iter().map(|stored| named(stored)).collect(),
@@ -238,7 +230,7 @@ impl<V: StateView> Journal<V> {
     }
 
     fn write(&mut self, contract: &Address, key: &[u8], value: Option<Vec<u8>>) {
-        write_storage_key(contract, key, &mut self.located);
+        write_state_key(contract, key, &mut self.located);
         self.bytes += entry_bytes(&self.located, value.as_deref());
         let before = match self.writes.get_mut(&self.located) {
             Some(own) => Some(std::mem::replace(own, value)),

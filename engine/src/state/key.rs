@@ -1,13 +1,12 @@
-//! Keys of contract state, and where they lie in the storage.
+//! Keys of contract state.
 
+use crate::layout::{Area, STATE_KEY_BYTES_MAX};
 use serde::{Serialize, Serializer};
 use std::fmt;
+use supervm_plugin_sdk::CONTRACT_KEY_BYTES_MAX;
 use supervm_plugin_sdk::host::{ADDRESS_BYTES, Address};
 
-const STATE_PREFIX: &[u8] = b"c/";
-const CODE_PREFIX: &[u8] = b"a/";
-/// Bytes in front of a contract's own key.
-pub(super) const HEADER_BYTES: usize = STATE_PREFIX.len() + ADDRESS_BYTES;
+const _: () = assert!(ADDRESS_BYTES + CONTRACT_KEY_BYTES_MAX <= STATE_KEY_BYTES_MAX);
 
 /// A key of a contract's state.
 ///
@@ -17,8 +16,8 @@ pub(super) const HEADER_BYTES: usize = STATE_PREFIX.len() + ADDRESS_BYTES;
 /// ```
 /// use supervm_engine::state::StateKey;
 /// let key = StateKey { contract: [7; 20], key: b"balance".to_vec() };
-/// assert_eq!(StateKey::from_storage_key(&key.storage_key()), Some(key));
-/// assert_eq!(StateKey::from_storage_key(b"a/code"), None);
+/// assert_eq!(StateKey::from_bytes(&key.to_bytes()), Some(key));
+/// assert_eq!(StateKey::from_bytes(b"short"), None);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StateKey {
@@ -29,16 +28,16 @@ pub struct StateKey {
 }
 
 impl StateKey {
-    /// The key under which a storage keeps it.
-    pub fn storage_key(&self) -> Vec<u8> {
-        let mut stored = Vec::with_capacity(HEADER_BYTES + self.key.len());
-        write_storage_key(&self.contract, &self.key, &mut stored);
-        stored
+    /// The key in chain state: the contract's address and its key.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(ADDRESS_BYTES + self.key.len());
+        write_state_key(&self.contract, &self.key, &mut bytes);
+        bytes
     }
 
-    /// The state key that a storage keeps under `stored`; `None` when that is no contract state.
-    pub fn from_storage_key(stored: &[u8]) -> Option<Self> {
-        let (contract, key) = stored.strip_prefix(STATE_PREFIX)?.split_first_chunk()?;
+    /// Reads back what [`to_bytes`](Self::to_bytes) gave; `None` for what is shorter than an address.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (contract, key) = bytes.split_first_chunk()?;
         Some(Self { contract: *contract, key: key.to_vec() })
     }
 }
@@ -57,13 +56,12 @@ impl Serialize for StateKey {
 
 /// The key under which a storage keeps the code of the contract at `address`.
 pub fn code_key(address: &Address) -> Vec<u8> {
-    [CODE_PREFIX, address].concat()
+    [Area::Code.prefix().as_slice(), address].concat()
 }
 
-/// Replaces `stored` by the storage key of `key` of `contract`.
-pub(super) fn write_storage_key(contract: &Address, key: &[u8], stored: &mut Vec<u8>) {
-    stored.clear();
-    stored.extend_from_slice(STATE_PREFIX);
-    stored.extend_from_slice(contract);
-    stored.extend_from_slice(key);
+/// Replaces `bytes` by the key in chain state of `key` of `contract`.
+pub(super) fn write_state_key(contract: &Address, key: &[u8], bytes: &mut Vec<u8>) {
+    bytes.clear();
+    bytes.extend_from_slice(contract);
+    bytes.extend_from_slice(key);
 }

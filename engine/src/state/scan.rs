@@ -1,10 +1,10 @@
 //! An ordered walk over a prefix: the journal's writes merged over the view.
 
-use super::key::HEADER_BYTES;
-use crate::storage::Rows;
+use super::view::StateRows;
 use std::cmp::Ordering;
 use std::fmt;
-use supervm_plugin_sdk::{ByteBuf, Cursor, Direction, Result};
+use supervm_plugin_sdk::host::ADDRESS_BYTES;
+use supervm_plugin_sdk::{ByteBuf, Direction, Result};
 
 /// A write of the journal, as it was when the scan was opened; `None` = deleted.
 pub(super) type Pending = (Vec<u8>, Option<Vec<u8>>);
@@ -16,20 +16,20 @@ pub struct Scan {
     direction: Direction,
     /// Entries that may still be given out.
     left: u64,
-    view: Rows,
+    view: Box<dyn StateRows>,
     /// In the scan's order; the next one last.
     pending: Vec<Pending>,
 }
 
 impl Scan {
     pub(super) fn new(
-        cursor: Box<dyn Cursor>,
+        view: Box<dyn StateRows>,
         pending: Vec<Pending>,
         direction: Direction,
         limit: u32,
     ) -> Self {
         let left = if limit == 0 { u64::MAX } else { u64::from(limit) };
-        Self { direction, left, view: Rows::new(cursor), pending }
+        Self { direction, left, view, pending }
     }
 
     /// The journal's writes that the scan has copied and not passed yet.
@@ -37,9 +37,9 @@ impl Scan {
         self.pending.len()
     }
 
-    /// Copies the next entry, its key without the contract's header; `false` at the end.
+    /// Copies the next entry, its key without the contract's address; `false` at the end.
     ///
-    /// `seen` gets every storage key that was taken from the view.
+    /// `seen` gets every state key that was taken from the view.
     pub(super) fn next(
         &mut self,
         key: &mut ByteBuf,
@@ -62,7 +62,7 @@ impl Scan {
             {
                 seen(stored);
                 if order.is_gt() {
-                    key.set(&stored[HEADER_BYTES..]);
+                    key.set(&stored[ADDRESS_BYTES..]);
                     value.set(content);
                     self.view.advance();
                     self.left -= 1;
@@ -71,7 +71,7 @@ impl Scan {
                 self.view.advance();
             }
             let Some((own, Some(content))) = self.pending.pop() else { continue };
-            key.set(&own[HEADER_BYTES..]);
+            key.set(&own[ADDRESS_BYTES..]);
             value.set(&content);
             self.left -= 1;
             return Ok(true);

@@ -1,51 +1,40 @@
 //! What a journal lies over.
 
-use crate::storage::{Snapshot, Storage};
-use supervm_plugin_sdk::{ByteBuf, Cursor, Direction, KeyRange, Result};
+use supervm_plugin_sdk::{ByteBuf, Direction, KeyRange, Result};
 
-/// A read view of a storage, by storage keys.
-///
-/// A view need not be of one moment; a journal over a [`Snapshot`] is.
+/// A read view of chain state, by state keys: a contract's address and its key.
 pub trait StateView: Send {
     /// Copies the value of `key` into `value` and returns `true`; `false` when the key is absent.
     ///
     /// # Errors
-    /// What the storage's `get` fails with.
-    fn get(&self, key: &[u8], value: &mut ByteBuf) -> Result<bool>;
+    /// What reading state fails with.
+    fn get(&mut self, key: &[u8], value: &mut ByteBuf) -> Result<bool>;
 
-    /// A cursor before the first entry of `range` in `direction`.
+    /// A walk over the entries of `range` in `direction`, of the view's moment. The view may be used while it is walked.
     ///
     /// # Errors
-    /// What the storage's `cursor` fails with.
-    fn cursor(&self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn Cursor>>;
+    /// What reading state fails with.
+    fn rows(&mut self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn StateRows>>;
 }
 
-impl StateView for Storage {
-    fn get(&self, key: &[u8], value: &mut ByteBuf) -> Result<bool> {
-        self.get_into(key, value)
-    }
+/// An ordered walk over entries of a [`StateView`].
+pub trait StateRows: Send {
+    /// The next entry, which stays the next until [`advance`](Self::advance); `None` at the end.
+    ///
+    /// # Errors
+    /// What reading state fails with.
+    fn peek(&mut self) -> Result<Option<(&[u8], &[u8])>>;
 
-    fn cursor(&self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn Cursor>> {
-        Storage::cursor(self, range, direction)
-    }
-}
-
-impl StateView for Snapshot {
-    fn get(&self, key: &[u8], value: &mut ByteBuf) -> Result<bool> {
-        self.get_into(key, value)
-    }
-
-    fn cursor(&self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn Cursor>> {
-        Snapshot::cursor(self, range, direction)
-    }
+    /// Passes the entry that [`peek`](Self::peek) lent; no effect without one.
+    fn advance(&mut self);
 }
 
 impl<V: StateView + ?Sized> StateView for Box<V> {
-    fn get(&self, key: &[u8], value: &mut ByteBuf) -> Result<bool> {
+    fn get(&mut self, key: &[u8], value: &mut ByteBuf) -> Result<bool> {
         (**self).get(key, value)
     }
 
-    fn cursor(&self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn Cursor>> {
-        (**self).cursor(range, direction)
+    fn rows(&mut self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn StateRows>> {
+        (**self).rows(range, direction)
     }
 }

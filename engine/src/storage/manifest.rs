@@ -16,8 +16,8 @@ use supervm_plugin_sdk::{Error, ErrorKind, PluginDescriptor, Result};
 /// The manifest's file name in a data directory.
 pub const MANIFEST_FILE: &str = "supervm.toml";
 /// The layout of a data directory, and of the engine's keys in it. It rises with every change that an older build cannot
-/// read.
-pub const FORMAT_VERSION: u32 = 1;
+/// read, or that makes this build unable to read an older one's.
+pub const FORMAT_VERSION: u32 = 2;
 /// The version of the storage contract.
 pub const CONTRACT_VERSION: u32 = 1;
 /// Largest manifest that is read, bytes.
@@ -82,7 +82,7 @@ impl Manifest {
     ///
     /// # Errors
     /// `Corruption`, naming the file, when it does not parse or is no regular file; `FormatMismatch` when a newer build
-    /// made it; `Io`, `PermissionDenied`.
+    /// made it, or one with an earlier format; `Io`, `PermissionDenied`.
     pub fn read(dir: &Path) -> Result<Option<Self>> {
         let path = dir.join(MANIFEST_FILE);
         Self::read_file(&path).map_err(|error| error.with("path", path.display()))
@@ -130,6 +130,17 @@ impl Manifest {
         }
         if versions.format_version == 0 || versions.contract_version == 0 {
             return Err(damaged("a version is 0; versions begin with 1"));
+        }
+        if versions.format_version < FORMAT_VERSION {
+            return Err(Error::new(
+                ErrorKind::FormatMismatch,
+                "read manifest",
+                "the data directory was made by an earlier format, which this build does not read; open it with the version that made it, or \
+                 name another directory",
+            )
+            .with("made by", versions.created_by)
+            .with("format version", versions.format_version)
+            .with("this build reads", FORMAT_VERSION));
         }
         toml::from_str(text).map_err(malformed)
     }

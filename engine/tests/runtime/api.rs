@@ -83,7 +83,7 @@ fn a_call_changes_nothing_until_its_receipt_is_committed() {
     assert_eq!(receipt.events[0].contract, module.address());
     assert!(bench.content().is_empty());
     bench.runtime.commit(&receipt, Durability::Buffered).unwrap();
-    assert_eq!(bench.content(), [(key.storage_key(), b"value".to_vec())]);
+    assert_eq!(bench.content(), [(key.to_bytes(), b"value".to_vec())]);
     let length = bench.call(&module, "length");
     assert_eq!(length.result, Some(5));
     assert_eq!(length.reads.into_iter().collect::<Vec<_>>(), [key]);

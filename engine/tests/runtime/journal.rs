@@ -3,8 +3,8 @@
 use crate::support::storage;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use supervm_engine::state::{Journal, StateKey};
-use supervm_engine::storage::Storage;
+use supervm_engine::mvcc::{MvccConfig, MvccStore};
+use supervm_engine::state::{Journal, StateKey, TxnView};
 use supervm_plugin_sdk::{ByteBuf, Direction};
 use tempfile::TempDir;
 
@@ -81,22 +81,28 @@ impl Oracle {
     }
 }
 
-fn stored(dir: &TempDir, content: &BTreeMap<Vec<u8>, Vec<u8>>) -> Storage {
-    let storage = storage(dir);
-    for (key, value) in content {
-        let key = StateKey { contract: CONTRACT, key: key.clone() };
-        storage.set(&key.storage_key(), value).unwrap();
+/// What a serializable transaction sees of `content`, of which memory has every other key.
+fn stored(dir: &TempDir, content: &BTreeMap<Vec<u8>, Vec<u8>>) -> TxnView {
+    let store = MvccStore::open(storage(dir), MvccConfig::default()).unwrap();
+    let own = content.iter().map(|(key, value)| (CONTRACT, key.clone(), value.clone()));
+    let others = NEIGHBOURS.into_iter().flat_map(|contract| {
+        [vec![0], vec![0xff, 0xff]].map(|key| (contract, key, b"not yours".to_vec()))
+    });
+    let mut txn = store.begin();
+    for (contract, key, value) in own.chain(others) {
+        txn.write(&StateKey { contract, key }.to_bytes(), &value).unwrap();
     }
-    for contract in NEIGHBOURS {
-        for key in [vec![0], vec![0xff, 0xff]] {
-            storage.set(&StateKey { contract, key }.storage_key(), b"not yours").unwrap();
-        }
+    txn.commit().unwrap();
+    store.evict();
+    let mut txn = store.begin();
+    for key in content.keys().step_by(2) {
+        txn.read(&StateKey { contract: CONTRACT, key: key.clone() }.to_bytes()).unwrap();
     }
-    storage
+    TxnView::new(txn)
 }
 
 /// Everything that a scan gives; a write after the opening must not show.
-fn scanned(journal: &mut Journal<Storage>, step: &Step) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn scanned(journal: &mut Journal<TxnView>, step: &Step) -> Vec<(Vec<u8>, Vec<u8>)> {
     let Step::Scan { prefix, reverse, limit, write_after } = step else { unreachable!() };
     let direction = if *reverse { Direction::Reverse } else { Direction::Forward };
     let mut scan = journal.scan(&CONTRACT, prefix, direction, *limit).unwrap();
@@ -144,7 +150,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn the_journal_is_a_map_over_the_storage_with_savepoints(
+    fn the_journal_is_a_map_over_the_state_with_savepoints(
         content in prop::collection::btree_map(key(), value(), 0..12),
         steps in prop::collection::vec(step(), 0..60),
     ) {
@@ -198,7 +204,7 @@ proptest! {
             journal.release();
             savepoints.pop();
         }
-        let entry = |key: &[u8], value: usize| 64 + 22 + key.len() + value;
+        let entry = |key: &[u8], value: usize| 64 + 20 + key.len() + value;
         let bytes: usize = oracle.reads.iter().map(|key| entry(key, 0)).sum::<usize>()
             + oracle.writes.iter().map(|(key, value)| entry(key, value.as_ref().map_or(0, Vec::len))).sum::<usize>();
         prop_assert_eq!(journal.byte_len(), bytes);

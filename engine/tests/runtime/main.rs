@@ -19,3 +19,4 @@ mod packs;
 mod cache;
 mod concurrency;
 mod journal;
+mod transactions;

@@ -3,7 +3,7 @@
 use crate::support::{Bench, contract, escaped};
 use supervm_engine::config::ExecutionConfig;
 use supervm_engine::runtime::{CallArguments, CallContext, Receipt, Runtime, Trap};
-use supervm_engine::state::StateView;
+use supervm_engine::state::{StateRows, StateView};
 use supervm_plugin_sdk::host::{CallOutcome, ContractCall};
 use supervm_plugin_sdk::load::{self, Plugin};
 use supervm_plugin_sdk::prelude::*;
@@ -81,11 +81,15 @@ fn test_pack() -> Plugin {
 struct Broken;
 
 impl StateView for Broken {
-    fn get(&self, _: &[u8], _: &mut ByteBuf) -> supervm_plugin_sdk::Result<bool> {
+    fn get(&mut self, _: &[u8], _: &mut ByteBuf) -> supervm_plugin_sdk::Result<bool> {
         Err(Error::new(ErrorKind::Io, "get", "the disk is gone"))
     }
 
-    fn cursor(&self, _: KeyRange<'_>, _: Direction) -> supervm_plugin_sdk::Result<Box<dyn Cursor>> {
+    fn rows(
+        &mut self,
+        _: KeyRange<'_>,
+        _: Direction,
+    ) -> supervm_plugin_sdk::Result<Box<dyn StateRows>> {
         Err(Error::new(ErrorKind::Io, "cursor", "the disk is gone"))
     }
 }

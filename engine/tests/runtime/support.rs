@@ -63,9 +63,10 @@ impl Bench {
         self.run(wat).trap.expect("the contract traps")
     }
 
-    /// Everything in the storage.
+    /// The whole chain state.
     pub(crate) fn content(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        self.storage.scan(b"", usize::MAX).unwrap()
+        let mut txn = self.runtime.store().begin_read_only();
+        txn.scan_prefix(b"", usize::MAX).unwrap()
     }
 }
 

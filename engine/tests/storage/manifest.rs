@@ -74,7 +74,8 @@ fn a_damaged_manifest_is_corruption_naming_the_file() {
         assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     }
     let with_zero = String::from_utf8(sound.clone()).unwrap();
-    let with_zero = with_zero.replace("format_version = 1", "format_version = 0");
+    let with_zero =
+        with_zero.replace(&format!("format_version = {FORMAT_VERSION}"), "format_version = 0");
     let large = vec![b'#'; MANIFEST_BYTES_MAX as usize + 1];
     for damaged in [with_zero.as_bytes(), b"\xff\xfe", b"unknown = 1\n", &large] {
         fs::write(&path, damaged).unwrap();
@@ -97,11 +98,31 @@ fn a_damaged_manifest_is_corruption_naming_the_file() {
 fn a_newer_format_is_refused_with_what_to_do_whatever_else_it_says() {
     let dir = tempfile::tempdir().unwrap();
     made(dir.path());
-    let newer = "format_version = 2\ncontract_version = 1\ncreated_by = \"7.1.0\"\nshards = 4\n";
+    let newer = format!(
+        "format_version = {}\ncontract_version = 1\ncreated_by = \"7.1.0\"\nshards = 4\n",
+        FORMAT_VERSION + 1
+    );
     fs::write(dir.path().join(MANIFEST_FILE), newer).unwrap();
     let error = refused(dir.path());
     assert_eq!(error.kind(), ErrorKind::FormatMismatch);
     assert!(error.to_string().contains("7.1.0") && error.to_string().contains("later"), "{error}");
+}
+
+#[test]
+fn an_earlier_format_is_refused_and_the_directory_stays_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    made(dir.path());
+    let path = dir.path().join(MANIFEST_FILE);
+    let sound = fs::read_to_string(&path).unwrap();
+    let earlier =
+        sound.replace(&format!("format_version = {FORMAT_VERSION}"), "format_version = 1");
+    fs::write(&path, &earlier).unwrap();
+    let error = refused(dir.path());
+    assert_eq!(error.kind(), ErrorKind::FormatMismatch);
+    assert!(error.to_string().contains("earlier format"), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), earlier);
+    fs::write(&path, sound).unwrap();
+    assert_eq!(open("memory", dir.path()).unwrap().get(b"a").unwrap(), Some(b"1".to_vec()));
 }
 
 #[test]

@@ -93,6 +93,6 @@ fn output_of(node: &Node, code: &[u8], function: &str, input: &[u8]) -> Result<V
 fn stored_number(node: &Node, key: &str) -> Result<Option<u64>, Failure> {
     let contract = node.runtime().module(CONTEXT)?.address();
     let key = StateKey { contract, key: key.as_bytes().to_vec() };
-    let value = node.storage().get(&key.storage_key())?;
+    let value = node.store().begin_read_only().read(&key.to_bytes())?;
     Ok(value.and_then(|value| value.try_into().ok()).map(u64::from_le_bytes))
 }
