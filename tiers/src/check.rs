@@ -14,6 +14,7 @@ impl TierProfile {
     /// `ConfigInvalid` with the key, its value and what would be accepted.
     pub fn check(&self) -> Result<()> {
         self.storage.check()?;
+        self.history.check()?;
         self.execution.check()?;
         self.plugins.check()
     }

@@ -5,7 +5,7 @@ use crate::node::Node;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use supervm_engine::config::{ExecutionConfig, PluginsConfig, StorageConfig};
+use supervm_engine::config::{ExecutionConfig, HistoryConfig, PluginsConfig, StorageConfig};
 use supervm_plugin_sdk::Result;
 
 /// Every setting of a node, as a configuration file has them.
@@ -18,6 +18,8 @@ pub struct TierProfile {
     pub tier: TierConfig,
     /// The backend and where its data is.
     pub storage: StorageConfig,
+    /// How much of the past is kept.
+    pub history: HistoryConfig,
     /// The runtime's limits.
     pub execution: ExecutionConfig,
     /// Which plugins may be loaded, and from where.

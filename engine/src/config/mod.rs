@@ -4,10 +4,12 @@
 //! is refused where the text is read.
 
 mod storage;
+mod history;
 mod plugins;
 mod execution;
 
 pub use execution::{ExecutionConfig, PAGE_BYTES};
+pub use history::{HISTORY_BLOCKS_MAX, HistoryConfig, HistoryKind};
 pub use plugins::PluginsConfig;
 pub use storage::{CHAIN_ID_MAX, StorageConfig};
 

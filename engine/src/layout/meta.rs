@@ -1,6 +1,7 @@
 //! Facts about the whole state.
 
 use super::{Version, corrupt};
+use crate::config::{HistoryConfig, HistoryKind};
 use crate::storage::Storage;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -32,6 +33,16 @@ impl HistoryMode {
     /// Are old values kept at all?
     pub fn keeps_old_values(self) -> bool {
         self != Self::None
+    }
+}
+
+impl From<&HistoryConfig> for HistoryMode {
+    fn from(config: &HistoryConfig) -> Self {
+        match config.mode {
+            HistoryKind::None => Self::None,
+            HistoryKind::Window => Self::Window { blocks: config.blocks },
+            HistoryKind::Archive => Self::Archive,
+        }
     }
 }
 
