@@ -26,6 +26,7 @@ mod schema;
 mod settings;
 mod layers;
 mod check;
+mod chain;
 mod node;
 
 pub use check::backend_hint;

@@ -1,8 +1,12 @@
-//! A node: a profile, its plugins, the storage and the runtime over it.
+//! A node: a profile, its plugins, the chain state and the runtime over it.
 
 use crate::TierProfile;
+use crate::chain::Chain;
 use std::fmt;
 use std::path::Path;
+use supervm_engine::history::{AsOf, History};
+use supervm_engine::layout::HistoryMode;
+use supervm_engine::mvcc::MvccStore;
 use supervm_engine::registry::Registry;
 use supervm_engine::runtime::{CallArguments, CallContext, Receipt, Runtime};
 use supervm_engine::storage::{MODULES_DIR, OpenOptions, Storage};
@@ -16,6 +20,7 @@ pub struct Node {
     profile: TierProfile,
     registry: Registry,
     storage: Storage,
+    chain: Chain,
     runtime: Runtime,
 }
 
@@ -42,18 +47,23 @@ impl Node {
         let mut execution = profile.execution.clone();
         // Compiled contracts are kept with the data, unless the profile names another place.
         execution.module_cache_dir.get_or_insert_with(|| storage.dir().join(MODULES_DIR));
-        let runtime = Runtime::with_config(storage.clone(), &packs, &execution)?;
-        Ok(Self { profile, registry, storage, runtime })
+        let chain = Chain::open(&storage, HistoryMode::from(&profile.history))?;
+        let runtime = Runtime::over(chain.store().clone(), &packs, &execution)?;
+        Ok(Self { profile, registry, storage, chain, runtime })
     }
 
     /// Runs `function` of the contract and keeps what it wrote: deploys the contract when it is new, calls it, commits.
     ///
     /// # Behavior
-    /// A call that ends in a trap changes nothing, and deploys nothing.
+    /// - Calls that run at the same time have the results of some order of them, one by one.
+    /// - The first call that changes something in a block of a number above the last block's ends that block: the state after the block is the
+    ///   one that it leaves. Later calls of the same number belong to the next block.
+    /// - A call that ends in a trap changes nothing, and deploys nothing. One that changes nothing makes no version of the state.
+    /// - In the history mode `window`, who ends a block also prunes what falls out of the window, now and then.
     ///
     /// # Errors
-    /// `InvalidArgument` for a contract that does not validate; those of the storage. A trap is no error: see
-    /// [`Receipt::trap`].
+    /// `InvalidArgument` for a contract that does not validate, and for a new block of an earlier time than the last; those of the storage.
+    /// A trap is no error: see [`Receipt::trap`].
     pub fn run(
         &self,
         wasm_or_wat: &[u8],
@@ -61,14 +71,18 @@ impl Node {
         arguments: &CallArguments,
         context: &CallContext,
     ) -> Result<Receipt> {
-        let module = self.runtime.module(wasm_or_wat)?;
-        let receipt = self.runtime.call(&module, function, arguments, context)?;
-        if receipt.trap.is_none() && !context.read_only {
-            let is_new = self.runtime.deploy(&module)?;
-            self.runtime.commit(&receipt, self.durability())?;
-            tracing::info!(is_new, writes = receipt.writes.len(), "call committed");
+        let runtime = &self.runtime;
+        let module = runtime.module(wasm_or_wat)?;
+        if context.read_only {
+            return runtime.call(&module, function, arguments, context);
         }
-        Ok(receipt)
+        runtime.transact(&module, function, arguments, context, |txn| {
+            let writes = txn.writes_len();
+            let is_new = runtime.deploy(&module)?;
+            let version = self.chain.commit(txn, context)?;
+            tracing::info!(is_new, writes, %version, "call committed");
+            Ok(version)
+        })
     }
 
     /// Runs a function without parameters in the given block, as [`Node::run`] does, and returns its result.
@@ -121,6 +135,24 @@ impl Node {
         &self.storage
     }
 
+    /// The node's chain state. What is committed there by others than [`Node::run`] is part of it like any other commit.
+    pub fn store(&self) -> &MvccStore {
+        self.chain.store()
+    }
+
+    /// The past of the chain state, as far as the profile keeps it.
+    pub fn history(&self) -> &History {
+        self.chain.history()
+    }
+
+    /// The state after a block.
+    ///
+    /// # Errors
+    /// As [`History::as_of_block`].
+    pub fn state_at(&self, block_number: u64) -> Result<AsOf> {
+        self.history().as_of_block(block_number)
+    }
+
     /// The node's runtime.
     pub fn runtime(&self) -> &Runtime {
         &self.runtime
@@ -131,6 +163,7 @@ impl Node {
     /// # Errors
     /// `Busy` while snapshots or cursors live; `Io`, `NoSpace`.
     pub fn close(self) -> Result<()> {
+        self.store().stop_auto_gc();
         self.storage.close()
     }
 }

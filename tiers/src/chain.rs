@@ -1,0 +1,106 @@
+//! A node's chain state: commits that end blocks, and a past that is pruned as blocks are added.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use supervm_engine::history::{History, PruneOptions};
+use supervm_engine::layout::{HistoryMode, Version};
+use supervm_engine::mvcc::{AutoGcConfig, Block, CommitOptions, MvccConfig, MvccStore, Txn};
+use supervm_engine::runtime::CallContext;
+use supervm_engine::storage::Storage;
+use supervm_plugin_sdk::Result;
+
+/// Steps of one pruning; with the deletes of a step, more than one commit can make necessary.
+const PRUNE_STEPS_MAX: u64 = 64;
+/// A window is pruned at every so manieth part of it, so that the syncs of pruning are few beside those of the blocks;
+const PRUNINGS_PER_WINDOW: u64 = 32;
+/// but at least when so many blocks were added.
+const PRUNE_BLOCKS_MAX: u64 = 64;
+
+/// The state and the past of a node.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    store: MvccStore,
+    history: History,
+    mode: HistoryMode,
+    /// Held while a block is ended, so that each is ended once, and by the first commit of its number.
+    ending: Mutex<()>,
+    /// Held by whoever prunes.
+    pruning: Mutex<()>,
+    /// The block after which the past was last pruned.
+    pruned_after: AtomicU64,
+}
+
+impl Chain {
+    /// The chain state in `storage`, of whose past from here on `mode` is kept.
+    pub(crate) fn open(storage: &Storage, mode: HistoryMode) -> Result<Self> {
+        let config = MvccConfig {
+            auto_gc: Some(AutoGcConfig::default()),
+            history: Some(mode),
+            digest: true,
+            ..MvccConfig::default()
+        };
+        Ok(Self {
+            store: MvccStore::open(storage.clone(), config)?,
+            history: History::new(storage.clone())?,
+            mode,
+            ending: Mutex::default(),
+            pruning: Mutex::default(),
+            pruned_after: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn store(&self) -> &MvccStore {
+        &self.store
+    }
+
+    pub(crate) fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Commits what was done in the block of `context`, which ends it when it is newer than the last block.
+    pub(crate) fn commit(&self, txn: Txn, context: &CallContext) -> Result<Version> {
+        let number = context.block_number;
+        if txn.writes_len() == 0 || !self.is_new(number) {
+            return txn.commit_with(CommitOptions::default());
+        }
+        let ending = lock(&self.ending);
+        // Another call may have ended it meanwhile.
+        let block = self.is_new(number).then_some(Block { number, timestamp: context.timestamp });
+        let version = txn.commit_with(CommitOptions { block, ..CommitOptions::default() })?;
+        drop(ending);
+        if block.is_some() {
+            self.prune_after(number);
+        }
+        Ok(version)
+    }
+
+    fn is_new(&self, number: u64) -> bool {
+        self.store.last_block().is_none_or(|last| number > last.number)
+    }
+
+    /// Prunes what the mode does not keep, now and then. That it failed is no failure of the block, which is committed: it goes on after a
+    /// later one.
+    fn prune_after(&self, number: u64) {
+        let HistoryMode::Window { blocks } = self.mode else { return };
+        let stride = (blocks / PRUNINGS_PER_WINDOW).clamp(1, PRUNE_BLOCKS_MAX);
+        if number < self.pruned_after.load(Ordering::Relaxed).saturating_add(stride) {
+            return;
+        }
+        let Ok(_alone) = self.pruning.try_lock() else { return };
+        let options = PruneOptions { steps_max: Some(PRUNE_STEPS_MAX), ..PruneOptions::default() };
+        match self.history.prune_to_mode(options, &mut |_| {}) {
+            Ok(report) if report.is_complete => {
+                self.pruned_after.store(number, Ordering::Relaxed);
+            }
+            Ok(report) => {
+                tracing::info!(floor = %report.floor, "pruning goes on after the next block")
+            }
+            Err(error) => tracing::warn!(%error, "the past could not be pruned"),
+        }
+    }
+}
+
+/// There is nothing in it that a panic could have left half-done.
+fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
