@@ -81,7 +81,7 @@ fn drive(workplace: &Workplace<'_>, backend: &str, progress: &ProgressBar) -> Re
         sum += call(&node, &module, "balance", &[account])?.unwrap_or_default();
     }
     expect("the sum of all balances", &sum, &(ACCOUNTS as i64 * MINTED))?;
-    let digest = node.storage().digest()?.to_string();
+    let digest = node.history().latest()?.digest()?.to_string();
     let durability = node.durability();
     node.close()?;
     Ok(Row { backend: backend.to_owned(), durability, seconds: elapsed.as_secs_f64(), digest })
