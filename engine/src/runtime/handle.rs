@@ -124,7 +124,7 @@ impl Runtime {
     /// `InvalidArgument` for a contract of another runtime; what the storage fails with.
     pub fn deploy(&self, module: &Module) -> Result<bool> {
         self.check_origin(module)?;
-        self.0.code.put(&module.address(), module.wasm())
+        self.0.deploy(module)
     }
 
     /// The contract at `address`; `None` when none is deployed there.

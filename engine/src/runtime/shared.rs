@@ -30,7 +30,7 @@ const DEPLOYED_MAX: usize = 1 << 20;
 pub(super) struct Shared {
     pub(super) id: u64,
     pub(super) store: MvccStore,
-    pub(super) code: Code,
+    code: Code,
     /// Shared by calls that may conflict with each other; one that conflicted too often takes it alone.
     pub(super) turns: RwLock<()>,
     pub(super) config: ExecutionConfig,
@@ -121,6 +121,17 @@ impl Shared {
         let module = self.cache.get_or_compile(&hash, || self.compile(&wasm, &hash))?;
         self.remember(*address, hash);
         Ok(Some(module))
+    }
+
+    /// Keeps the contract's code; `true` when it was not there.
+    pub(super) fn deploy(&self, module: &Module) -> Result<bool> {
+        let address = module.address();
+        if self.deployed.read().contains_key(&address) {
+            return Ok(false);
+        }
+        let is_new = self.code.put(&address, module.wasm())?;
+        self.remember(address, Sha256::digest(module.wasm()).into());
+        Ok(is_new)
     }
 
     /// Notes that the contract is deployed.

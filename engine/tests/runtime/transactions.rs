@@ -235,3 +235,16 @@ fn a_call_that_changes_something_in_a_read_only_transaction_is_refused() {
     let refused = runtime.call_in(txn, &module, "add", &arguments, &CallContext::default());
     assert_eq!(refused.map(drop).unwrap_err().kind(), ErrorKind::ReadOnly);
 }
+
+#[test]
+fn waiting_for_a_newer_version_ends_when_none_is_on_its_way() {
+    let bench = Bench::new();
+    let module = bench.module(&numbers());
+    for runtime in [&bench.runtime, &in_memory()] {
+        runtime.store().wait_for_newer(Version::ZERO);
+        let module = runtime.module(module.wasm()).unwrap();
+        transact(runtime, &module, "add", 1);
+        runtime.store().wait_for_newer(Version::ZERO);
+        runtime.store().wait_for_newer(Version(1));
+    }
+}
