@@ -23,6 +23,17 @@ const SUBCOMMANDS: &[&[&str]] = &[
     &["db", "scan"],
     &["db", "stats"],
     &["db", "digest"],
+    &["db", "history"],
+    &["db", "blocks"],
+    &["db", "verify"],
+    &["db", "compact"],
+    &["db", "prune"],
+    &["db", "checkpoint"],
+    &["db", "restore"],
+    &["db", "export"],
+    &["db", "import"],
+    &["db", "convert"],
+    &["db", "diff"],
     &["completions"],
 ];
 

@@ -29,7 +29,11 @@ fn what_was_put_is_read_back_and_what_was_deleted_is_absent() {
         assert_eq!(place.run(&["db", "delete", "a", "--backend", backend]).code, 0);
         let absent = get("a");
         assert_eq!((absent.code, absent.stdout.as_str()), (1, ""));
-        assert!(absent.stderr.starts_with("error: the key a is absent"), "{}", absent.stderr);
+        assert!(
+            absent.stderr.starts_with("error: the key a is absent at version 5"),
+            "{}",
+            absent.stderr
+        );
         assert_eq!(place.run(&["db", "delete", "a", "--backend", backend]).code, 0, "again");
     }
 }
@@ -37,15 +41,31 @@ fn what_was_put_is_read_back_and_what_was_deleted_is_absent() {
 #[test]
 fn a_directory_that_does_not_exist_is_made_by_put_alone() {
     let place = Place::new();
-    let commands: [&[&str]; 5] =
-        [&["get", "k"], &["delete", "k"], &["scan"], &["stats"], &["digest"]];
+    let commands: [&[&str]; 14] = [
+        &["get", "k"],
+        &["get", "k", "--raw"],
+        &["delete", "k"],
+        &["scan"],
+        &["stats"],
+        &["digest"],
+        &["verify"],
+        &["history", "k"],
+        &["blocks"],
+        &["compact"],
+        &["prune", "--before-block", "1"],
+        &["checkpoint", "copy"],
+        &["export", "file"],
+        &["convert", "--to", "memory", "other"],
+    ];
     for backend in ["lmdb", "memory", "sqlite"] {
         for command in commands {
             let ran = place
                 .run(&[&["db"], command, &["--backend", backend, "--dir", "d", "--json"]].concat());
             assert_eq!(ran.code, 1, "{command:?}");
             assert_eq!(ran.error()["kind"], "not-found", "{command:?}");
-            assert!(!place.path().join("d").exists(), "{backend} {command:?}");
+            for name in ["d", "copy", "file", "other"] {
+                assert!(!place.path().join(name).exists(), "{backend} {command:?} {name}");
+            }
         }
     }
     assert_eq!(place.run(&["db", "put", "k", "v", "--dir", "d"]).code, 0);
@@ -68,9 +88,27 @@ fn scan_prints_a_row_a_line_within_prefix_start_and_limit_in_both_directions() {
 
     let rows = place.json(&["db", "scan", "--prefix", "b/2"]);
     let expected = serde_json::json!({ "rows": [
-        { "key": "0x622f32", "key_text": "b/2", "value": "0xff00", "value_text": null },
+        { "key": "0x622f32", "key_text": "b/2", "value": "0xff00", "value_text": null, "version": 3 },
     ] });
     assert_eq!(rows, expected);
+}
+
+#[test]
+fn raw_looks_at_the_storages_own_keys() {
+    let place = filled("sqlite");
+    let rows = place.json(&["db", "scan", "--raw", "--prefix", "c/"]);
+    let expected = serde_json::json!({
+        "key": "0x632f61", "key_text": "c/a", "value": "0x000000000000000131", "value_text": null,
+    });
+    assert_eq!(rows["rows"][0], expected);
+    assert_eq!(rows["rows"].as_array().unwrap().len(), 4);
+    let get = place.run(&["db", "get", "c/a", "--raw"]);
+    assert_eq!(get.stdout, "0x000000000000000131\n");
+    let absent = place.run(&["db", "get", "a", "--raw"]);
+    assert_eq!(absent.code, 1);
+    assert!(absent.stderr.contains("supervm db scan --raw"), "{}", absent.stderr);
+    let digest = place.run(&["db", "digest", "--raw"]).stdout;
+    assert_ne!(digest, place.run(&["db", "digest"]).stdout);
 }
 
 #[test]
@@ -108,7 +146,7 @@ fn stats_counts_the_keys() {
         let text = place.run(&["db", "stats", "--backend", backend]).stdout;
         assert!(text.contains("disk_bytes"), "{text}");
         if let Some(keys) = stats["stats"]["keys"].as_u64() {
-            assert_eq!(keys, 4, "{backend}");
+            assert!(keys > 4, "{backend}: the state's keys and what is known of it");
         }
     }
 }
@@ -116,17 +154,17 @@ fn stats_counts_the_keys() {
 #[test]
 fn a_reader_that_stops_reading_ends_the_scan_quietly() {
     let place = Place::new();
-    let dir = place.path().join("supervm-data");
-    let node = supervm_tiers::TierProfile::default().with_dir(&dir).open().unwrap();
-    let rows = (0..20_000_u32).map(|n| (n.to_be_bytes().to_vec(), Some(vec![b'x'; 40])));
-    node.storage().write_batch(rows.collect()).unwrap();
-    node.close().unwrap();
+    common::chain::Chain { keys: 20_000, blocks: 1 }.load(
+        "sqlite",
+        &place.path().join("supervm-data"),
+        1,
+    );
     let mut command = place.command(&["db", "scan"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     stdout.read_line(&mut line).unwrap();
-    assert!(line.starts_with("0x00000000\t"), "{line}");
+    assert!(line.starts_with("account/000000000\t"), "{line}");
     drop(stdout);
     let ended = child.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(0));

@@ -1,5 +1,6 @@
 //! What may be typed.
 
+use super::db::DbArguments;
 use super::plugin::PluginArguments;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -67,7 +68,7 @@ pub(crate) enum Command {
     Plugin(PluginArguments),
     /// Show or check a configuration
     Config(ConfigArguments),
-    /// Look into the storage, or change it by hand
+    /// Look into chain state, keep it in shape, copy and move it
     Db(DbArguments),
     /// Print a completion script
     #[command(
@@ -181,91 +182,4 @@ pub(crate) enum ConfigAction {
         #[command(flatten)]
         profile: ProfileArguments,
     },
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Keys and values are text, or 0x and hex digits. They are printed as text when they are printable, else as 0x and hex digits.
-
-Examples:
-  supervm db put greeting hello
-  supervm db get greeting
-  supervm db scan --prefix c/ --limit 10
-  supervm db digest --backend lmdb --dir /data/chain")]
-pub(crate) struct DbArguments {
-    #[command(subcommand)]
-    pub(crate) action: DbAction,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DbAction {
-    /// Print the value of a key; an absent key exits with 1
-    #[command(
-        after_help = "Examples:\n  supervm db get greeting\n  supervm db get 0x00ff --dir /data/chain"
-    )]
-    Get {
-        #[command(flatten)]
-        profile: ProfileArguments,
-        /// Text, or 0x and hex digits
-        #[arg(value_parser = super::bytes::parse)]
-        key: super::bytes::Bytes,
-    },
-    /// Store a value; makes the data directory when it is missing
-    #[command(
-        after_help = "Examples:\n  supervm db put greeting hello\n  supervm db put 0x00ff 0x"
-    )]
-    Put {
-        #[command(flatten)]
-        profile: ProfileArguments,
-        /// Text, or 0x and hex digits
-        #[arg(value_parser = super::bytes::parse)]
-        key: super::bytes::Bytes,
-        /// Text, or 0x and hex digits
-        #[arg(value_parser = super::bytes::parse, allow_hyphen_values = true)]
-        value: super::bytes::Bytes,
-    },
-    /// Delete a key; an absent one is no error
-    #[command(after_help = "Examples:\n  supervm db delete greeting")]
-    Delete {
-        #[command(flatten)]
-        profile: ProfileArguments,
-        /// Text, or 0x and hex digits
-        #[arg(value_parser = super::bytes::parse)]
-        key: super::bytes::Bytes,
-    },
-    /// Print keys and values in the order of the keys, one row a line, parted by a tab
-    #[command(
-        after_help = "Examples:\n  supervm db scan --prefix c/ --limit 10\n  supervm db scan --from b --reverse --json"
-    )]
-    Scan(ScanArguments),
-    /// Print counters and gauges of the storage
-    #[command(after_help = "Examples:\n  supervm db stats --backend lmdb --json")]
-    Stats {
-        #[command(flatten)]
-        profile: ProfileArguments,
-    },
-    /// Print the digest of everything stored, 64 hex digits; the same content gives the same digest on every backend
-    #[command(after_help = "Examples:\n  supervm db digest --dir /data/chain")]
-    Digest {
-        #[command(flatten)]
-        profile: ProfileArguments,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ScanArguments {
-    #[command(flatten)]
-    pub(crate) profile: ProfileArguments,
-    /// Only keys that begin with this
-    #[arg(long, value_name = "BYTES", value_parser = super::bytes::parse)]
-    pub(crate) prefix: Option<super::bytes::Bytes>,
-    /// Begin at this key or the next one in the scan's direction
-    #[arg(long, value_name = "BYTES", value_parser = super::bytes::parse)]
-    pub(crate) from: Option<super::bytes::Bytes>,
-    /// Most rows
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
-    /// From the greatest key to the smallest
-    #[arg(long)]
-    pub(crate) reverse: bool,
 }

@@ -101,8 +101,22 @@ impl From<&Error> for Report {
             kind: Some(error.kind()),
             details: details.collect(),
             causes,
-            hint: None,
+            hint: hint_of(error.kind()).map(str::to_owned),
         }
+    }
+}
+
+/// What to do about an error of this kind, where that is the same whatever failed.
+fn hint_of(kind: ErrorKind) -> Option<&'static str> {
+    match kind {
+        ErrorKind::Locked => Some(
+            "another process has the directory open; stop it, wait for it, or name another --dir",
+        ),
+        ErrorKind::VersionPruned => {
+            Some("`supervm db blocks` lists the blocks whose states can be read")
+        }
+        ErrorKind::NoSpace => Some("free some space and run it again"),
+        _ => None,
     }
 }
 

@@ -44,6 +44,14 @@ impl Output {
         self.line(format_args!("{} {value}", paint(FAINT, format_args!("{name:<9}"))))
     }
 
+    /// Prints names and their values in two columns, the names as wide as the widest.
+    pub(crate) fn fields(&mut self, fields: &[(&str, String)]) -> Result<(), Failure> {
+        let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+        fields.iter().try_for_each(|(name, value)| {
+            self.line(format_args!("{}  {value}", paint(FAINT, format_args!("{name:<width$}"))))
+        })
+    }
+
     /// Prints the rows in columns as wide as their widest cell, the first row as their heads.
     pub(crate) fn table(&mut self, rows: &[Vec<String>]) -> Result<(), Failure> {
         let columns = rows.iter().map(Vec::len).max().unwrap_or_default();

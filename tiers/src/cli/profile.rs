@@ -3,10 +3,14 @@
 use super::arguments::ProfileArguments;
 use super::failure::{Failure, Report};
 use std::ffi::OsString;
+use std::path::Path;
+use std::rc::Rc;
 use supervm_engine::registry::Registry;
-use supervm_engine::storage::{OpenOptions, Storage};
+use supervm_engine::storage::{Manifest, OpenOptions, Storage};
+use supervm_engine::transfer::Place;
+use supervm_plugin_sdk::load::Plugin;
 use supervm_plugin_sdk::{ErrorKind, OpenMode};
-use supervm_tiers::{Flag, Layers, Node, Problem, Settings, TierProfile};
+use supervm_tiers::{Flag, Layers, Node, Problem, Settings, Source, TierProfile};
 
 impl ProfileArguments {
     /// The configuration that the arguments, the file and the environment add up to.
@@ -54,30 +58,100 @@ impl ProfileArguments {
     }
 
     /// The storage alone, opened to be read: nothing is created.
-    ///
-    /// A killed writer may have left work that only an opening for writing finishes, so that is what is tried first.
     pub(crate) fn storage_to_read(&self) -> Result<Storage, Failure> {
-        self.storage(&[OpenMode::MustExist, OpenMode::ReadOnly])
+        self.backend()?.open_to_read()
     }
 
-    /// The storage alone, opened in the first of `modes` that the directory's permissions allow.
-    pub(crate) fn storage(&self, modes: &[OpenMode]) -> Result<Storage, Failure> {
-        let profile = self.profile()?;
+    /// The backend that the configuration names, with nothing opened.
+    pub(crate) fn backend(&self) -> Result<Backend, Failure> {
+        let settings = self.settings();
+        let profile = profile_of(&settings)?;
         profile.check()?;
-        let registry = Registry::new(&profile.plugins)?;
+        let registry = Rc::new(Registry::new(&profile.plugins)?);
         let config = &profile.storage;
-        let hinted = |error| with_backend_hint(error, &config.backend);
-        let plugin = registry.storage(&config.backend, config.sha256.as_deref()).map_err(hinted)?;
-        let open = |mode| Storage::open(&plugin, OpenOptions { mode, ..OpenOptions::from(config) });
-        let (first, others) = modes.split_first().expect("a mode to open in");
-        let mut opened = open(*first);
-        for mode in others {
-            match &opened {
-                Err(error) if error.kind() == ErrorKind::PermissionDenied => opened = open(*mode),
-                _ => break,
-            }
+        let plugin = registry
+            .storage(&config.backend, config.sha256.as_deref())
+            .map_err(|error| with_backend_hint(error, &config.backend))?;
+        let is_chosen = settings.source("storage.backend") != Source::Default;
+        Ok(Backend { profile, registry, plugin, is_chosen })
+    }
+}
+
+/// A backend, and the configuration that names it.
+pub(crate) struct Backend {
+    pub(crate) profile: TierProfile,
+    registry: Rc<Registry>,
+    pub(crate) plugin: Plugin,
+    /// Does the configuration name it, and not only the key's default?
+    pub(crate) is_chosen: bool,
+}
+
+impl Backend {
+    /// The storage of a directory of this backend, or of the one that the directory says it is of; nothing is created.
+    ///
+    /// The options and the pin of the configuration are for the backend that it names.
+    pub(crate) fn at(&self, dir: &Path) -> Result<Self, Failure> {
+        let manifest = Manifest::read(dir)?.ok_or_else(|| {
+            let report = Report::new(format!("there is no data directory {}", dir.display()));
+            Failure::failed(report.hint("a data directory has a file supervm.toml"))
+        })?;
+        let mut other = self.other(&manifest.backend, dir)?;
+        other.profile.storage.chain_id = manifest.chain_id;
+        Ok(other)
+    }
+
+    /// The backend `name` with its data in `dir`.
+    pub(crate) fn other(&self, name: &str, dir: &Path) -> Result<Self, Failure> {
+        let registry = Rc::clone(&self.registry);
+        let mut profile = self.profile.clone().with_dir(dir);
+        if name == self.plugin.descriptor().name || name == profile.storage.backend {
+            let plugin = self.plugin.clone();
+            return Ok(Self { profile, registry, plugin, is_chosen: self.is_chosen });
         }
-        opened.map_err(hinted)
+        profile = profile.with_backend(name);
+        // What is required is required of the configuration's own backend.
+        profile.storage.require.clear();
+        profile.storage.durability = None;
+        let plugin =
+            registry.storage(name, None).map_err(|error| with_backend_hint(error, name))?;
+        Ok(Self { profile, registry, plugin, is_chosen: true })
+    }
+
+    /// The data directory, for a transfer.
+    pub(crate) fn place(&self) -> Place<'_> {
+        let config = &self.profile.storage;
+        Place { plugin: &self.plugin, dir: &config.dir, options: &config.options }
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.profile.storage.dir
+    }
+
+    /// The storage, opened to be read.
+    ///
+    /// A killed writer may have left work that only an opening for writing finishes, so that is what is tried first.
+    pub(crate) fn open_to_read(&self) -> Result<Storage, Failure> {
+        match self.open_in(OpenMode::MustExist) {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                self.open_in(OpenMode::ReadOnly)
+            }
+            opened => opened,
+        }
+        .map_err(|error| self.with_hint(error))
+    }
+
+    /// The storage, opened in `mode`.
+    pub(crate) fn open(&self, mode: OpenMode) -> Result<Storage, Failure> {
+        self.open_in(mode).map_err(|error| self.with_hint(error))
+    }
+
+    fn open_in(&self, mode: OpenMode) -> supervm_plugin_sdk::Result<Storage> {
+        let options = OpenOptions { mode, ..OpenOptions::from(&self.profile.storage) };
+        Storage::open(&self.plugin, options)
+    }
+
+    fn with_hint(&self, error: supervm_plugin_sdk::Error) -> Failure {
+        with_backend_hint(error, &self.profile.storage.backend)
     }
 }
 
@@ -107,10 +181,6 @@ fn with_backend_hint(error: supervm_plugin_sdk::Error, backend: &str) -> Failure
             report.details.retain(|detail| detail.name != "not asked");
             Failure::failed(report.hint(hint))
         }
-        None if error.kind() == ErrorKind::Locked => Failure::failed(
-            report
-                .hint("another process has the directory open; wait for it or name another --dir"),
-        ),
         None => Failure::failed(report),
     }
 }
