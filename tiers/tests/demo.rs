@@ -41,6 +41,34 @@ fn demos_1_3_and_4_show_their_known_outcomes() {
 }
 
 #[test]
+fn demo_6_rolls_back_within_a_transaction_and_to_older_states() {
+    let place = Place::new();
+    let text = place.run(&["demo", "6", "--once"]);
+    assert_eq!(text.code, 0, "{}", text.stderr);
+    for expected in ["3 nested savepoints", "the checkpoint of block 2 was opened"] {
+        assert!(text.stdout.contains(expected), "{}", text.stdout);
+    }
+    assert_eq!(demo(&place.json(&["demo", "6"]), "6")["accounts"], 1000);
+}
+
+#[test]
+fn demo_9_keeps_the_sum_of_all_balances() {
+    let place = Place::new();
+    let report = place.json(&["demo", "9"]);
+    let nine = demo(&report, "9");
+    assert_eq!((&nine["transfers"], &nine["sum"]), (&2000.into(), &16_000.into()));
+}
+
+#[test]
+fn demo_10_leaves_one_version_a_key() {
+    let place = Place::new();
+    let report = place.json(&["demo", "10"]);
+    let ten = demo(&report, "10");
+    assert_eq!((&ten["keys"], &ten["versions_left"]), (&100.into(), &100.into()));
+    assert_eq!(ten["versions_removed"], 100 * 149);
+}
+
+#[test]
 fn the_token_ends_in_one_digest_on_every_backend() {
     let place = Place::new();
     let report = place.json(&["demo", "token"]);
@@ -65,7 +93,7 @@ fn without_a_name_every_demo_runs_and_nothing_is_left_behind() {
     let ran = common::Ran::new(command.env("TMPDIR", place.path().join("tmp")).output().unwrap());
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(ran.stderr, "", "no progress bar in a pipe");
-    for demo in ["1", "2", "3", "4", "token"] {
+    for demo in ["1", "2", "3", "4", "6", "9", "10", "token"] {
         assert!(ran.stdout.contains(&format!("demo {demo}: ")), "{}", ran.stdout);
     }
     assert_eq!(std::fs::read_dir(place.path().join("tmp")).unwrap().count(), 0);
@@ -78,7 +106,8 @@ fn a_demo_that_does_not_exist_lists_those_that_do() {
     for name in ["5", "0", "tokens"] {
         let ran = place.run(&["demo", name]);
         assert_eq!(ran.code, 2);
-        let expected = format!("there is no demo \"{name}\"; available: 1, 2, 3, 4, token, all");
+        let expected =
+            format!("there is no demo \"{name}\"; available: 1, 2, 3, 4, 6, 9, 10, token, all");
         assert!(ran.stderr.contains(&expected), "{}", ran.stderr);
     }
 }

@@ -139,6 +139,9 @@ Demos:
   2      storage, events and the chain context
   3      SHA-256 and Keccak-256
   4      the Ethereum address of a public key
+  6      state snapshots and rollback
+  9      transactions over many versions
+  10     automatic garbage collection
   token  1,000 transfers on every available backend; the state digests must be equal
 
 Examples:
@@ -146,7 +149,7 @@ Examples:
   supervm demo 2 --once
   supervm demo token --json")]
 pub(crate) struct DemoArguments {
-    /// 1, 2, 3, 4, token or all
+    /// 1, 2, 3, 4, 6, 9, 10, token or all
     #[arg(default_value = "all", value_parser = super::demo::parse_choice)]
     pub(crate) demo: super::demo::Choice,
     /// Run once and exit, for scripts; no demo does anything else

@@ -3,6 +3,8 @@
 //! Each demo checks its own outcome and fails when it is another than the one that is known.
 
 mod contracts;
+mod snapshots;
+mod transactions;
 mod token;
 
 use super::arguments::{DemoArguments, ProfileArguments};
@@ -42,11 +44,14 @@ struct Demo {
     show: fn(&Workplace<'_>) -> Outcome,
 }
 
-const DEMOS: [Demo; 5] = [
+const DEMOS: [Demo; 8] = [
     Demo { name: "1", title: "two numbers added", show: contracts::add },
     Demo { name: "2", title: "storage, events and the chain context", show: contracts::context },
     Demo { name: "3", title: "SHA-256 and Keccak-256", show: contracts::hashes },
     Demo { name: "4", title: "the Ethereum address of a public key", show: contracts::eth_address },
+    Demo { name: "6", title: "state snapshots and rollback", show: snapshots::rollback },
+    Demo { name: "9", title: "transactions over many versions", show: transactions::mvcc },
+    Demo { name: "10", title: "automatic garbage collection", show: transactions::auto_gc },
     Demo { name: "token", title: "1,000 transfers on every available backend", show: token::token },
 ];
 
