@@ -20,3 +20,4 @@ mod cache;
 mod concurrency;
 mod journal;
 mod transactions;
+mod walks;
