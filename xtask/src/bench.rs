@@ -26,12 +26,22 @@ pub(crate) enum Comparison {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Measure transactions in memory against surrealmx, and durable commits on RocksDB.
+    #[command(disable_help_flag = true)]
+    Mvcc {
+        /// Passed on; `--help` lists what there is.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 /// Runs one comparison.
-pub(crate) fn compare(Comparison::Boundary { arguments }: &Comparison) -> Result<()> {
-    let features = database_features(arguments);
-    let mut run = vec!["run", "--release", "--manifest-path", PEERS, "--bin", "boundary"];
+pub(crate) fn compare(comparison: &Comparison) -> Result<()> {
+    let (program, features, arguments) = match comparison {
+        Comparison::Boundary { arguments } => ("boundary", database_features(arguments), arguments),
+        Comparison::Mvcc { arguments } => ("mvcc", "mvcc,rocksdb".to_owned(), arguments),
+    };
+    let mut run = vec!["run", "--release", "--manifest-path", PEERS, "--bin", program];
     run.extend(["--features", &features, "--"]);
     run.extend(arguments.iter().map(String::as_str));
     steps::cargo(&run)
