@@ -147,6 +147,8 @@ fn a_visit_ends_when_it_is_told_to() {
     });
 }
 
+type Change = fn(&mut Txn);
+
 /// Scans as `scan` says, then another transaction makes the `change`; is the scanner refused?
 fn is_refused(
     store: &MvccStore,
@@ -170,7 +172,7 @@ fn is_refused(
 #[test]
 fn a_serializable_commit_fails_when_a_range_that_it_scanned_changed() {
     let scan = |txn: &mut Txn| drop(entries(txn, range("a", "e"), Forward, 9));
-    let changes: [(&str, fn(&mut Txn)); 3] = [
+    let changes: [(&str, Change); 3] = [
         ("a key appeared", |txn| write(txn, "c", "2")),
         ("a key changed", |txn| write(txn, "d", "2")),
         ("a key vanished", |txn| delete(txn, "b")),
@@ -194,8 +196,7 @@ fn a_change_of_a_key_that_only_the_backend_had_is_noticed_in_a_scanned_range() {
         store.evict();
     };
     for change in [|txn: &mut Txn| write(txn, "d", "2"), |txn: &mut Txn| delete(txn, "d")] {
-        let change_and_evict = |txn: &mut Txn| change(txn);
-        assert!(is_refused(&store, Isolation::Serializable, scan, change_and_evict));
+        assert!(is_refused(&store, Isolation::Serializable, scan, change));
     }
 }
 
