@@ -17,6 +17,8 @@ const CELL_BYTES: usize = 112;
 #[derive(Default)]
 pub(super) struct Memory {
     values: AtomicUsize,
+    /// Below so many bytes it is no use to look again: a look found too little that could leave.
+    in_vain_below: AtomicUsize,
     /// The shard to look at next.
     hand: Mutex<usize>,
 }
@@ -44,7 +46,7 @@ impl Inner {
     /// Lets cells leave when the bound is passed; one thread at a time does it.
     pub(super) fn evict_when_full(&self) {
         let most = self.config.memory_bytes_max;
-        if self.memory_bytes() <= most {
+        if self.memory_bytes() <= self.memory.in_vain_below.load(Ordering::Relaxed).max(most) {
             return;
         }
         let Some(mut hand) = self.memory.hand.try_lock() else { return };
@@ -57,6 +59,10 @@ impl Inner {
             *hand = (*hand + 1) % self.index.shards();
             self.evict_shard(*hand, watermark);
         }
+        // What is needed now may be more than the bound; a look at all of it for each commit would cost more than it frees.
+        let left = self.memory_bytes();
+        let in_vain_below = if left > most { left + most / 16 } else { 0 };
+        self.memory.in_vain_below.store(in_vain_below, Ordering::Relaxed);
     }
 
     /// Lets every cell leave that can; returns how many.
