@@ -31,18 +31,20 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// The chain state in `storage`, of whose past from here on `mode` is kept.
-    pub(crate) fn open(storage: &Storage, mode: HistoryMode) -> Result<Self> {
+    /// The chain state in `storage`, of whose past from here on `mode` is kept; `None` = as it is.
+    pub(crate) fn open(storage: &Storage, mode: Option<HistoryMode>) -> Result<Self> {
         let config = MvccConfig {
             auto_gc: Some(AutoGcConfig::default()),
-            history: Some(mode),
+            history: mode,
             digest: true,
             ..MvccConfig::default()
         };
+        let store = MvccStore::open(storage.clone(), config)?;
+        let history = History::new(storage.clone())?;
         Ok(Self {
-            store: MvccStore::open(storage.clone(), config)?,
-            history: History::new(storage.clone())?,
-            mode,
+            mode: history.meta()?.history,
+            store,
+            history,
             ending: Mutex::default(),
             pruning: Mutex::default(),
             pruned_after: AtomicU64::new(0),

@@ -47,7 +47,7 @@ impl Node {
         let mut execution = profile.execution.clone();
         // Compiled contracts are kept with the data, unless the profile names another place.
         execution.module_cache_dir.get_or_insert_with(|| storage.dir().join(MODULES_DIR));
-        let chain = Chain::open(&storage, HistoryMode::from(&profile.history))?;
+        let chain = Chain::open(&storage, HistoryMode::of(&profile.history))?;
         let runtime = Runtime::over(chain.store().clone(), &packs, &execution)?;
         Ok(Self { profile, registry, storage, chain, runtime })
     }

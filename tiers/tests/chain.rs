@@ -75,7 +75,7 @@ impl Token {
 }
 
 fn keeping(mode: HistoryKind, blocks: u64) -> HistoryConfig {
-    HistoryConfig { mode, blocks }
+    HistoryConfig { mode: Some(mode), blocks }
 }
 
 /// The sum of 1 to `number`, which is what account 1 has after that block of [`Token::mint_blocks`].
@@ -144,11 +144,10 @@ fn the_first_commit_of_a_new_number_ends_the_block_and_later_ones_belong_to_the_
 }
 
 #[test]
-fn an_archive_has_the_state_after_every_block_also_when_it_is_opened_anew() {
+fn an_archive_has_the_state_after_every_block_also_when_it_is_opened_without_saying_so() {
     let place = Place::new();
     for backend in ["memory", "sqlite"] {
-        let archive = || Token::open(place.path(), backend, keeping(HistoryKind::Archive, 1));
-        let token = archive();
+        let token = Token::open(place.path(), backend, keeping(HistoryKind::Archive, 1));
         token.mint_blocks(1..=20);
         let digests = |token: &Token| -> Vec<_> {
             let state = |block| token.node.state_at(block).unwrap();
@@ -156,7 +155,7 @@ fn an_archive_has_the_state_after_every_block_also_when_it_is_opened_anew() {
         };
         let before = digests(&token);
         token.node.close().unwrap();
-        let token = archive();
+        let token = Token::open(place.path(), backend, HistoryConfig::default());
         token.mint_blocks(21..=30);
         assert_eq!(digests(&token), before);
         for block in 1..=30 {

@@ -12,19 +12,18 @@ pub const HISTORY_BLOCKS_MAX: u64 = i64::MAX as u64;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HistoryConfig {
-    /// What is kept. Default: `none`.
-    pub mode: HistoryKind,
+    /// What is kept. Default: what the data directory has, and `none` for a new one.
+    pub mode: Option<HistoryKind>,
     /// The blocks of the mode `window`, 1 to 9223372036854775807; without effect in others. Default: 10000.
     #[schemars(range(min = 1, max = 9_223_372_036_854_775_807_u64))]
     pub blocks: u64,
 }
 
 /// A mode of history, as a configuration names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HistoryKind {
     /// The latest state alone.
-    #[default]
     None,
     /// The states after each of the last blocks.
     Window,
@@ -34,7 +33,7 @@ pub enum HistoryKind {
 
 impl Default for HistoryConfig {
     fn default() -> Self {
-        Self { mode: HistoryKind::None, blocks: 10_000 }
+        Self { mode: None, blocks: 10_000 }
     }
 }
 
@@ -60,7 +59,7 @@ mod tests {
     fn a_section_reads_back_and_what_is_not_accepted_is_named() {
         let config: HistoryConfig =
             toml::from_str("mode = \"window\"\nblocks = 7").expect("a sound section");
-        assert_eq!(config, HistoryConfig { mode: HistoryKind::Window, blocks: 7 });
+        assert_eq!(config, HistoryConfig { mode: Some(HistoryKind::Window), blocks: 7 });
         assert_eq!(toml::from_str(&toml::to_string(&config).expect("serialises")), Ok(config));
         let unknown = toml::from_str::<HistoryConfig>("mode = \"all\"").expect_err("unknown");
         assert!(unknown.to_string().contains("archive"), "{unknown}");

@@ -36,13 +36,14 @@ impl HistoryMode {
     }
 }
 
-impl From<&HistoryConfig> for HistoryMode {
-    fn from(config: &HistoryConfig) -> Self {
-        match config.mode {
+impl HistoryMode {
+    /// What `config` asks for; `None` = as it is.
+    pub fn of(config: &HistoryConfig) -> Option<Self> {
+        config.mode.map(|kind| match kind {
             HistoryKind::None => Self::None,
             HistoryKind::Window => Self::Window { blocks: config.blocks },
             HistoryKind::Archive => Self::Archive,
-        }
+        })
     }
 }
 

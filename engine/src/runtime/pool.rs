@@ -1,6 +1,6 @@
 //! Permission to run: as many calls at once as the instance pool has room for.
 
-use parking_lot::{Condvar, Mutex};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Counts free places. Whoever finds none waits, so that a full pool is never an error.
 #[derive(Debug)]
@@ -16,10 +16,14 @@ impl Permits {
 
     /// Waits for a place and takes it until the permit is dropped.
     pub(super) fn acquire(&self) -> Permit<'_> {
-        let mut free = self.free.lock();
-        self.returned.wait_while(&mut free, |free| *free == 0);
-        *free -= 1;
+        let free = self.returned.wait_while(self.lock(), |free| *free == 0);
+        *free.unwrap_or_else(PoisonError::into_inner) -= 1;
         Permit(self)
+    }
+
+    /// A count is never half-changed, whoever panicked.
+    fn lock(&self) -> MutexGuard<'_, u32> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -29,7 +33,7 @@ pub(super) struct Permit<'a>(&'a Permits);
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        *self.0.free.lock() += 1;
+        *self.0.lock() += 1;
         self.0.returned.notify_one();
     }
 }

@@ -7,7 +7,7 @@ use super::meter::Meter;
 use super::{bytes_told, disk_told, exists};
 use serde_json::json;
 use supervm_engine::history::History;
-use supervm_engine::layout::Version;
+use supervm_engine::layout::{HistoryMode, Version};
 use supervm_engine::storage::{Storage, unfinished};
 use supervm_engine::transfer::{ExportAt, ExportOptions, Header, ImportOptions, Resumed, verify};
 
@@ -93,7 +93,8 @@ pub(super) fn import(arguments: &ImportArguments, output: &mut Output) -> Result
     let storage = &target.profile.storage;
     // 0 is what a configuration has that says nothing of the chain.
     let chain_id = (storage.chain_id != 0).then_some(storage.chain_id);
-    let options = ImportOptions { chain_id, ..ImportOptions::default() };
+    let history = HistoryMode::of(&target.profile.history).unwrap_or_default();
+    let options = ImportOptions { chain_id, history, ..ImportOptions::default() };
     let mut meter = Meter::new(output);
     let report =
         supervm_engine::transfer::import(file, target.place(), &options, &mut |progress| {
