@@ -13,7 +13,7 @@ const KEY_BYTES: usize = 20;
 pub type Key = [u8; KEY_BYTES];
 
 /// The key of account `number`: its first bytes are spread over all values, as addresses are.
-pub fn key(number: usize) -> Key {
+pub(super) fn key(number: usize) -> Key {
     let mut key = [0; KEY_BYTES];
     key[..8].copy_from_slice(&SplitMix::new(number as u64).next_u64().to_be_bytes());
     key[12..].copy_from_slice(&(number as u64).to_be_bytes());

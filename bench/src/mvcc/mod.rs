@@ -11,7 +11,7 @@ mod report;
 mod rounds;
 
 pub use durable::{Durable, durable_commits};
-pub use ledger::{Accounts, Ledger, SuperVm, SurrealMx};
+pub use ledger::{Accounts, Key, Ledger, SuperVm, SurrealMx};
 pub use memory::{Memory, memory};
 pub use report::Report;
 pub use rounds::{

@@ -108,9 +108,9 @@ fn check_lives(world: &World) {
     for key in world.keys() {
         let life = world.history.versions(&key).unwrap();
         for pair in life.windows(2) {
-            assert!(
-                pair[0].version > pair[1].version && pair[0].value != None || pair[1].value != None
-            );
+            assert!(pair[0].version > pair[1].version, "{life:?}");
+            // A key that is not there cannot be deleted.
+            assert!(pair[0].value.is_some() || pair[1].value.is_some(), "{life:?}");
             assert_eq!(pair[1].superseded_at, Some(pair[0].version));
         }
         for version in world.oracle.readable() {
