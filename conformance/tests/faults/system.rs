@@ -65,7 +65,10 @@ pub(crate) fn an_ended_run_leaves_no_child() -> Result<(), Failed> {
         let (name, value) = mark.split_once('=').unwrap_or_default();
         // Who is killed leaves files behind.
         let files = tempfile::tempdir()?;
-        let mut runner = Command::new(std::env::current_exe()?)
+        // A shell that starts this in the background has SIGINT ignored, which children inherit.
+        let mut runner = Command::new("env")
+            .arg("--default-signal=INT")
+            .arg(std::env::current_exe()?)
             .env(name, value)
             .env("TMPDIR", files.path())
             .stdout(Stdio::null())
