@@ -3,14 +3,16 @@
 use crate::case::{Case, CaseResult, Finding};
 use crate::check::{equal, failed, holds, same_rows};
 use crate::fixture::{Fixture, drain, mirrored_rows, numbered};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use supervm_plugin_sdk::{Capability, Direction, KeyRange, OpenMode};
 
 const COMPACT: &[Capability] = &[Capability::Compact];
 const VERIFY: &[Capability] = &[Capability::Verify];
-/// Batches that are written while another thread compacts.
-const WRITES: usize = 400;
+/// Compactions beside which another thread writes.
+const COMPACTIONS: usize = 10;
+/// Batches that are written beside them, at least, and at most.
+const WRITES_MIN: usize = 400;
+const WRITES_MAX: usize = 20_000;
 
 pub(super) const CASES: &[Case] = &[
     Case::new(
@@ -166,21 +168,28 @@ fn again(f: &mut Fixture) -> CaseResult {
 }
 
 fn while_writing(f: &mut Fixture) -> CaseResult {
-    let (storage, is_written) = (f.storage(), AtomicBool::new(false));
-    let keys = numbered(WRITES);
+    let storage = f.storage();
+    let (mut keys, mut count) = (numbered(WRITES_MAX), 0);
     thread::scope(|scope| {
-        let compacting = scope.spawn(|| {
-            while !is_written.load(Ordering::Relaxed) {
-                storage.compact(KeyRange::ALL)?;
+        let compacting =
+            scope.spawn(|| (0..COMPACTIONS).try_for_each(|_| storage.compact(KeyRange::ALL)));
+        // Until after the last compaction: one that began later would find what an earlier one lost still in memory, and mend it.
+        let mut write = || {
+            while count < WRITES_MIN || count < WRITES_MAX && !compacting.is_finished() {
+                f.put(&keys[count], &keys[count])?;
+                count += 1;
             }
             Ok::<(), Finding>(())
-        });
-        let written = keys.iter().try_for_each(|key| f.put(key, key));
-        is_written.store(true, Ordering::Relaxed);
-        let compacted =
-            compacting.join().unwrap_or_else(|_| failed("the compacting thread panicked"));
-        written.and(compacted)
+        };
+        let written = write();
+        let compacted = compacting.join();
+        written?;
+        match compacted {
+            Ok(compacted) => Ok(compacted?),
+            Err(_) => failed("the compacting thread panicked"),
+        }
     })?;
+    keys.truncate(count);
     let expected = mirrored_rows(keys.iter().map(Vec::as_slice));
     same_rows("after compactions", &f.all_rows()?, &expected)?;
     if !f.has(Capability::SyncedWrites) {
