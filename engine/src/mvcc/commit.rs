@@ -1,6 +1,7 @@
 //! From a transaction to a version.
 
 use super::config::{Acknowledgement, Block, CommitOptions, Isolation};
+use super::group::Ticket;
 use super::inner::Inner;
 use super::mutant::{Mutant, mutant};
 use super::sequencer::{FACTS_BYTES, FACTS_OPERATIONS, Sequencer};
@@ -35,7 +36,7 @@ impl Inner {
         let is_synced = self.is_synced(request.options.acknowledgement)?;
         // Valid if the commit is: it rests on the values that the check finds unchanged.
         let delta = self.config.digest.then(|| delta(request));
-        let version = {
+        let ticket = {
             let mut sequencer = self.sequencer.lock();
             if let Some(poison) = &sequencer.poison {
                 return Err(poisoned(poison));
@@ -56,11 +57,11 @@ impl Inner {
         };
         self.counters.commits.add(1);
         if self.has_backend() {
-            self.write_group(version)?;
+            self.write_group(ticket)?;
             self.evict_when_full();
         }
         self.collect_when_many();
-        Ok(version)
+        Ok(ticket.version)
     }
 
     /// Does the commit wait for a sync?
@@ -114,7 +115,7 @@ impl Inner {
         delta: Option<&StateAccumulator>,
         size: usize,
         is_synced: bool,
-    ) -> Version {
+    ) -> Ticket {
         let version = sequencer.last.next();
         let keeps_old = sequencer.history.keeps_old_values();
         let is_volatile = self.backend.is_none();
@@ -158,7 +159,7 @@ impl Inner {
         if is_volatile {
             self.readers.publish(version);
             self.group.set_last_block(block);
-            return version;
+            return Ticket { version, batch: 0 };
         }
         let group = sequencer.batches.back_mut().expect("the commit is in it");
         if keeps_old {
@@ -176,7 +177,7 @@ impl Inner {
         group.last_block = block.or(group.last_block);
         group.is_synced |= is_synced;
         group.commits += 1;
-        version
+        Ticket { version, batch: group.number }
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Sequencer {
     pub(super) poison: Option<Error>,
     /// What waits to be written, in order; only the last batch still grows.
     pub(super) batches: VecDeque<GroupBatch>,
+    /// Batches that were begun since the store was opened.
+    begun: u64,
     /// When versions were given, the oldest first; for time to live.
     moments: VecDeque<Moment>,
     /// The versions of the last blocks, the oldest first; for the policy on blocks.
@@ -46,6 +48,8 @@ struct Moment {
 /// The commits of several transactions as one batch.
 #[derive(Default)]
 pub(super) struct GroupBatch {
+    /// Counts the batches of a store.
+    pub(super) number: u64,
     pub(super) batch: WriteBatch,
     pub(super) last: Version,
     pub(super) last_block: Option<BlockRecord>,
@@ -68,6 +72,7 @@ impl Sequencer {
             accumulator,
             poison: None,
             batches: VecDeque::new(),
+            begun: 0,
             moments: VecDeque::new(),
             blocks: VecDeque::new(),
         }
@@ -81,7 +86,8 @@ impl Sequencer {
         });
         if !fits {
             self.close_batch();
-            self.batches.push_back(GroupBatch::default());
+            self.begun += 1;
+            self.batches.push_back(GroupBatch { number: self.begun, ..GroupBatch::default() });
         }
         self.batches.back_mut().expect("one was there or was pushed")
     }

@@ -4,6 +4,7 @@ use super::auto_gc::AutoGc;
 use super::commit::poisoned;
 use super::config::{AutoGcConfig, GcConfig, Isolation, MvccConfig};
 use super::gc::{GcReport, GcStats};
+use super::group::Ticket;
 use super::inner::{Inner, put_history_change};
 use super::metrics::MvccMetrics;
 use super::txn::Txn;
@@ -175,7 +176,7 @@ impl MvccStore {
         let Some(storage) = &inner.backend else { return Ok(()) };
         // IMPORTANT: until it is written, or a pruning that read the floor before lowers it again.
         let _alone = storage.lock_facts();
-        let version = {
+        let ticket = {
             let mut sequencer = inner.sequencer.lock();
             if let Some(poison) = &sequencer.poison {
                 return Err(poisoned(poison));
@@ -188,11 +189,12 @@ impl MvccStore {
             group.batch.append(&change);
             group.last = version;
             group.is_synced |= storage.durability() == Durability::Synced;
+            let ticket = Ticket { version, batch: group.number };
             sequencer.last = version;
             sequencer.history = mode;
-            version
+            ticket
         };
-        inner.write_group(version)
+        inner.write_group(ticket)
     }
 
     /// Counters and gauges.

@@ -25,6 +25,8 @@ mod any_time {
 
         pub(in crate::mvcc) fn notify_all(&self) {}
 
+        pub(in crate::mvcc) fn notify_one(&self) {}
+
         pub(in crate::mvcc) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
             MutexGuard::unlocked(guard, shuttle::thread::yield_now);
         }
