@@ -47,9 +47,7 @@ fn main() -> std::process::ExitCode {
             Trial::test(name, move || survives_kills(backend))
         })
         .into();
-    // One after the other: between its fork and its exec a child of one trial holds the locks of another's files.
-    let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
-    libtest_mimic::run(&arguments, trials).exit_code()
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
 fn plugin(backend: &str) -> Plugin {

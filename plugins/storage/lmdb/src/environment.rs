@@ -44,7 +44,19 @@ pub(crate) struct Environment {
     pub(crate) db: Database<'static, Bytes, Bytes>,
     dir: PathBuf,
     // Dropped after `env`: its lock keeps writers away from readers that are in no table.
-    data: File,
+    data: LockedFile,
+}
+
+/// A file whose lock is let go when it is dropped.
+struct LockedFile(File);
+
+impl Drop for LockedFile {
+    /// Unlocks instead of only closing: a child process that is just being started has a copy of the descriptor until it runs its program, and
+    /// the lock would last as long.
+    fn drop(&mut self) {
+        // Closing is what is left when it fails.
+        let _ = self.0.unlock();
+    }
 }
 
 impl Environment {
@@ -53,7 +65,7 @@ impl Environment {
         if mode != OpenMode::ReadOnly {
             reserve_readers(dir, config.readers_max)?;
         }
-        let bytes = data.metadata().map_err(|error| Error::io("open", error))?.len();
+        let bytes = data.0.metadata().map_err(|error| Error::io("open", error))?.len();
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
         let map_bytes = config.map_bytes_max.0.max(bytes + bytes / 8 + ROOM_BYTES_MIN);
         let map_bytes = map_bytes.next_multiple_of(MAP_ALIGNMENT);
@@ -126,14 +138,14 @@ impl Environment {
         let short = self.bytes_if_short()?;
         if short.is_some() {
             let bytes = self.bytes_to_last_page();
-            self.data.set_len(bytes).map_err(|error| Error::io("write", error))?;
+            self.data.0.set_len(bytes).map_err(|error| Error::io("write", error))?;
         }
         Ok(short)
     }
 
     /// How long the file is, when it ends before its last page.
     pub(crate) fn bytes_if_short(&self) -> Result<Option<u64>> {
-        let metadata = self.data.metadata().map_err(|error| Error::io("read", error))?;
+        let metadata = self.data.0.metadata().map_err(|error| Error::io("read", error))?;
         Ok(Some(metadata.len()).filter(|bytes| *bytes < self.bytes_to_last_page()))
     }
 
@@ -144,7 +156,7 @@ impl Environment {
 }
 
 /// Opens and locks the data file, and says whether it is new: alone for writing, shared for reading.
-fn lock_data(dir: &Path, mode: OpenMode) -> Result<(File, bool)> {
+fn lock_data(dir: &Path, mode: OpenMode) -> Result<(LockedFile, bool)> {
     let path = dir.join(DATA_FILE);
     let is_new = std::fs::metadata(&path).map_or(true, |metadata| metadata.len() == 0);
     if is_new && mode != OpenMode::Create {
@@ -157,7 +169,7 @@ fn lock_data(dir: &Path, mode: OpenMode) -> Result<(File, bool)> {
     let opened = options.read(true).write(is_writer).create(mode == OpenMode::Create).open(&path);
     let file = opened.map_err(|error| Error::io("open", error).with("file", path.display()))?;
     match if is_writer { file.try_lock() } else { file.try_lock_shared() } {
-        Ok(()) => Ok((file, is_new)),
+        Ok(()) => Ok((LockedFile(file), is_new)),
         Err(TryLockError::WouldBlock) => {
             let message = "the data file is in use by another handle or process";
             Err(Error::new(ErrorKind::Locked, "open", message))
@@ -222,5 +234,17 @@ mod tests {
             environment.set_durability(Durability::Synced).unwrap();
             assert_eq!(left_out(), 0);
         }
+    }
+
+    #[test]
+    fn a_dropped_environment_lets_its_lock_go_although_a_copy_of_the_descriptor_lives() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || Environment::open(dir.path(), &LmdbConfig::default(), OpenMode::Create);
+        let environment = open().unwrap();
+        // As a child process has one between its fork and its exec.
+        let copy = environment.data.0.try_clone().unwrap();
+        drop(environment);
+        assert!(open().is_ok());
+        drop(copy);
     }
 }
