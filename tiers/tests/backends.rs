@@ -64,6 +64,8 @@ fn the_token_demo_includes_every_backend_that_is_there() {
     let report = Place::new().json(&["demo", "token"]);
     let rows = report["demos"][0]["backends"].as_array().unwrap();
     let mut names: Vec<_> = rows.iter().map(|row| row["backend"].as_str().unwrap()).collect();
+    // Where the target directory is shared with plugins of others, theirs are there too.
+    names.retain(|name| OURS.contains(name));
     names.sort_unstable();
     assert_eq!(names, OURS);
     assert!(rows.iter().all(|row| row["digest"] == rows[0]["digest"]), "{report}");
