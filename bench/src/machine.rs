@@ -54,7 +54,7 @@ impl Machine {
             file_system: file_system(scratch.path()),
             compiler: compiler(),
             load: load.split(' ').next().unwrap_or_default().to_owned(),
-            fdatasync_us: fdatasync_us(scratch.path()),
+            fdatasync_us: fdatasync_seconds(scratch.path()) * 1e6,
             command: command(name),
         }
     }
@@ -105,13 +105,14 @@ fn file_system(path: &Path) -> String {
     above.max_by_key(|(length, _)| *length).map_or("unknown", |(_, kind)| kind).to_owned()
 }
 
-fn fdatasync_us(dir: &Path) -> f64 {
+/// How long appending 4 KiB to a file in `dir` and syncing it takes; seconds, the median.
+pub fn fdatasync_seconds(dir: &Path) -> f64 {
     let mut file = File::create(dir.join("sync")).expect("the target directory can be written");
     let mut times = [(); SYNCS].map(|()| {
         let start = Instant::now();
         let synced = file.write_all(&[7; SYNC_BYTES]).and_then(|()| file.sync_data());
         synced.expect("the disk has room");
-        start.elapsed().as_secs_f64() * 1e6
+        start.elapsed().as_secs_f64()
     });
     median(&mut times)
 }

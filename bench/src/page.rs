@@ -1,7 +1,10 @@
 //! A section of a page that is written by a program, and the rest of it, which is not.
 
+use anyhow::{Context, Result};
 use std::error::Error;
-use std::fmt;
+use std::{fmt, fs};
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/benchmarks.md");
 
 /// The lines before and after the section of the benchmark `name`.
 fn marks(name: &str) -> (String, String) {
@@ -23,6 +26,18 @@ impl fmt::Display for PageError {
 }
 
 impl Error for PageError {}
+
+/// Writes `section` of the benchmark `name`, below `heading`, to docs/benchmarks.md, and says so.
+///
+/// # Errors
+/// As [`replace_section`]; when the page cannot be read or written.
+pub fn write_section(name: &str, heading: &str, section: &str) -> Result<()> {
+    let page = fs::read_to_string(PAGE).with_context(|| format!("cannot read {PAGE}"))?;
+    fs::write(PAGE, replace_section(&page, name, heading, section)?)
+        .with_context(|| format!("cannot write {PAGE}"))?;
+    eprintln!("wrote {PAGE}");
+    Ok(())
+}
 
 /// `page` with `section` of the benchmark `name`, below `heading`; at its end when it has none yet.
 ///

@@ -1,9 +1,8 @@
 //! The plugin boundary, measured: `cargo xtask bench boundary`.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
-use std::fs;
 use std::process::ExitCode;
 use std::time::Duration;
 use supervm_bench::backend::BACKENDS;
@@ -11,9 +10,7 @@ use supervm_bench::boundary::{
     self, BLOCK_MAX, Clock, KEYS, Operation, Outcome, ROUNDS_MIN, ROW_BYTES, Report, Selection,
 };
 use supervm_bench::data::KEY_BYTES;
-use supervm_bench::page::replace_section;
-
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/benchmarks.md");
+use supervm_bench::page::write_section;
 
 /// Compare each database's own crate with SuperVM's backend, linked in and loaded from its shared library.
 ///
@@ -109,13 +106,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         println!("{}", report.markdown());
     }
     if arguments.write {
-        let page = fs::read_to_string(PAGE).with_context(|| format!("cannot read {PAGE}"))?;
-        fs::write(
-            PAGE,
-            replace_section(&page, "boundary", "The plugin boundary", &report.markdown())?,
-        )
-        .with_context(|| format!("cannot write {PAGE}"))?;
-        eprintln!("wrote {PAGE}");
+        write_section("boundary", "The plugin boundary", &report.markdown())?;
     }
     eprintln!("{}", summary(&report));
     Ok(())

@@ -1,8 +1,7 @@
 //! Transactions, measured: `cargo xtask bench mvcc`.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Parser;
-use std::fs;
 use std::time::Duration;
 use supervm_bench::backend;
 use supervm_bench::machine::Machine;
@@ -10,12 +9,11 @@ use supervm_bench::mvcc::{
     self, Distribution, Durable, Ledger, Report, SuperVm, SurrealMx, collector_cost,
     durable_commits,
 };
-use supervm_bench::page::replace_section;
+use supervm_bench::page::write_section;
 use supervm_engine::mvcc::MvccConfig;
 use supervm_engine::storage::{OpenOptions, Storage};
 use supervm_plugin_sdk::OpenMode;
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/benchmarks.md");
 const ROUNDS_MIN: usize = 30;
 
 /// Measure transactions in memory against surrealmx, and durable commits on RocksDB.
@@ -54,10 +52,7 @@ fn main() -> Result<()> {
         println!("{}", report.markdown());
     }
     if arguments.write {
-        let page = fs::read_to_string(PAGE).with_context(|| format!("cannot read {PAGE}"))?;
-        let written = replace_section(&page, "mvcc", "Transactions", &report.markdown())?;
-        fs::write(PAGE, written).with_context(|| format!("cannot write {PAGE}"))?;
-        eprintln!("wrote {PAGE}");
+        write_section("mvcc", "Transactions", &report.markdown())?;
     }
     Ok(())
 }

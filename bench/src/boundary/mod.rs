@@ -22,6 +22,8 @@ pub use goal::{Goal, Outcome};
 pub use latency::Latency;
 pub use operation::Operation;
 pub use report::Report;
+#[cfg(feature = "mvcc")]
+pub(crate) use rounds::order;
 
 use crate::data::{Data, Shape};
 use crate::machine::Machine;

@@ -89,7 +89,7 @@ impl Contender<'_> {
 
 /// The order of a round: from another one on each time, and every second time backwards, so that each is first as often as
 /// last, and behind each other one as often as before it.
-fn order(round: usize, contenders: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn order(round: usize, contenders: usize) -> impl Iterator<Item = usize> {
     let is_reversed = !round.is_multiple_of(2);
     (0..contenders).map(move |turn| {
         let place = (turn + round / 2) % contenders;

@@ -1,17 +1,12 @@
 //! Commits that wait for the disk, many at a time.
 
 use super::ledger::key;
-use crate::statistics::median;
+use crate::machine::fdatasync_seconds;
 use serde::Serialize;
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use supervm_engine::mvcc::{MvccConfig, MvccStore};
 use supervm_engine::storage::Storage;
-
-const SYNCS: usize = 200;
-const SYNC_BYTES: usize = 4 << 10;
 
 /// Durable commits a second, and what the disk could do at best.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -31,7 +26,7 @@ pub struct Durable {
 /// Lets `committers` threads commit to `storage` for `time`.
 pub fn durable_commits(storage: Storage, dir: &Path, committers: usize, time: Duration) -> Durable {
     let store = MvccStore::open(storage, MvccConfig::default()).expect("an empty storage opens");
-    let before = syncs_per_second(dir);
+    let before = 1.0 / fdatasync_seconds(dir);
     let start = Instant::now();
     let commits: u64 = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..committers)
@@ -54,7 +49,7 @@ pub fn durable_commits(storage: Storage, dir: &Path, committers: usize, time: Du
     });
     let seconds = start.elapsed().as_secs_f64();
     let groups = store.metrics().groups as f64;
-    let after = syncs_per_second(dir);
+    let after = 1.0 / fdatasync_seconds(dir);
     Durable {
         committers,
         per_second: commits as f64 / seconds,
@@ -62,15 +57,4 @@ pub fn durable_commits(storage: Storage, dir: &Path, committers: usize, time: Du
         syncs_per_second: before.midpoint(after),
         group_size: commits as f64 / groups,
     }
-}
-
-fn syncs_per_second(dir: &Path) -> f64 {
-    let mut file = File::create(dir.join("sync")).expect("the directory can be written");
-    let mut times = [(); SYNCS].map(|()| {
-        let start = Instant::now();
-        let synced = file.write_all(&[7; SYNC_BYTES]).and_then(|()| file.sync_data());
-        synced.expect("the disk has room");
-        start.elapsed().as_secs_f64()
-    });
-    1.0 / median(&mut times)
 }

@@ -1,8 +1,9 @@
 //! Rounds of blocks, in turns.
 
 use super::ledger::{Accounts, Ledger, SuperVm};
+use crate::boundary::order;
 use crate::random::SplitMix;
-use crate::statistics::{Estimate, median};
+use crate::statistics::Estimate;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::sync::Barrier;
@@ -78,9 +79,7 @@ pub fn throughput(
     let mut rates = [const { Vec::new() }; 3];
     let (mut done, mut refused) = (0, 0);
     for round in 0..rounds {
-        for turn in 0..legs.len() {
-            let place = (turn + round) % legs.len();
-            let index = if round % 2 == 0 { place } else { legs.len() - 1 - place };
+        for index in order(round, legs.len()) {
             let block = run(legs[index], block);
             rates[index].push(block.rate);
             if index == 0 {
@@ -194,7 +193,7 @@ pub fn collector_cost(rounds: usize, block: Duration) -> Estimate {
     let with = SuperVm::new(MvccConfig { auto_gc: Some(auto_gc), ..MvccConfig::default() });
     let without = SuperVm::new(MvccConfig::default());
     let accounts = Accounts::new(None);
-    let mut costs: Vec<f64> = (0..rounds)
+    let costs: Vec<f64> = (0..rounds)
         .map(|round| {
             let run = |leg: &SuperVm| transfers(leg, &accounts, 1, round as u64, block).rate;
             let (own, other) = match round % 2 {
@@ -208,6 +207,5 @@ pub fn collector_cost(rounds: usize, block: Duration) -> Estimate {
             1.0 - own / other
         })
         .collect();
-    median(&mut costs);
     Estimate::of(&costs)
 }
