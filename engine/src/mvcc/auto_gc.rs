@@ -123,7 +123,9 @@ impl Shared {
             }
             // `None` = later than time can be told.
             let due = last_pass.checked_add(self.config.lock().interval);
-            if std::mem::take(&mut *is_wanted) || due.is_some_and(|due| due <= Instant::now()) {
+            // Who asked for it while a pass was running may have what they wanted from that one.
+            let is_wanted_still = std::mem::take(&mut *is_wanted) && garbage.is_much();
+            if is_wanted_still || due.is_some_and(|due| due <= Instant::now()) {
                 return true;
             }
             match due {

@@ -4,7 +4,7 @@
 //! above it. Of the rest, the policies say what may stay longer. A key whose newest version is that it was deleted leaves memory when no
 //! reader is older than that: until then it hides what the backend, or an older version, says.
 
-use super::cell::Cell;
+use super::cell::{Cell, Chain};
 use super::inner::Inner;
 use super::mutant::{Mutant, mutant};
 use super::sync::Condvar;
@@ -73,6 +73,14 @@ impl Garbage {
         self.old_versions.load(Ordering::Relaxed)
     }
 
+    /// Are there so many old versions more than the last pass left that another one is worth it?
+    #[inline]
+    pub(super) fn is_much(&self) -> bool {
+        let threshold = self.threshold.load(Ordering::Relaxed);
+        let left = self.left.load(Ordering::Relaxed);
+        threshold > 0 && self.old_versions() > left.saturating_add(threshold)
+    }
+
     pub(super) fn stats(&self) -> GcStats {
         *self.stats.lock()
     }
@@ -119,8 +127,7 @@ impl Inner {
             let (count, bytes) = chain.prune(floor, limit, most);
             removed += count;
             freed += bytes;
-            drop(chain);
-            has_dead |= is_dead(cell, watermark);
+            has_dead |= is_dead(&chain, watermark);
         });
         self.garbage.shrink(removed);
         self.memory.shrink(freed);
@@ -130,8 +137,9 @@ impl Inner {
         }
         let mut tombstones = 0;
         self.index.unlink(shard, |cell| {
-            let is_dead = is_dead(cell, watermark);
-            tombstones += usize::from(is_dead && cell.lock().versions() > 0);
+            let chain = cell.lock();
+            let is_dead = is_dead(&chain, watermark);
+            tombstones += usize::from(is_dead && chain.versions() > 0);
             is_dead
         });
         report.versions_removed += tombstones as u64;
@@ -141,9 +149,7 @@ impl Inner {
     /// Wakes the thread that collects when there is much to do.
     #[inline]
     pub(super) fn collect_when_many(&self) {
-        let threshold = self.garbage.threshold.load(Ordering::Relaxed);
-        let left = self.garbage.left.load(Ordering::Relaxed);
-        if threshold > 0 && self.garbage.old_versions() > left.saturating_add(threshold) {
+        if self.garbage.is_much() {
             let mut is_wanted = self.garbage.is_wanted.lock();
             if !*is_wanted {
                 *is_wanted = true;
@@ -171,9 +177,8 @@ impl Inner {
     }
 }
 
-/// Is there nothing left of the cell's key for anybody?
-fn is_dead(cell: &Cell, watermark: Version) -> bool {
-    let chain = cell.lock();
+/// Is there nothing left of the chain's key for anybody?
+fn is_dead(chain: &Chain, watermark: Version) -> bool {
     let nobody_older = chain.newest().version <= watermark && chain.is_single();
     chain.is_absent() && (nobody_older || mutant(Mutant::TombstoneTooEarly))
 }
