@@ -36,6 +36,11 @@ impl Inner {
         let is_synced = self.is_synced(request.options.acknowledgement)?;
         // Valid if the commit is: it rests on the values that the check finds unchanged.
         let delta = self.config.digest.then(|| delta(request));
+        // As well: a batch is too large or not, whatever others commit.
+        let size = match self.backend {
+            Some(_) => size(request.writes, request.read_version)?,
+            None => 0,
+        };
         let ticket = {
             let mut sequencer = self.sequencer.lock();
             if let Some(poison) = &sequencer.poison {
@@ -49,10 +54,6 @@ impl Inner {
                 }
                 return Err(conflict);
             }
-            let size = match self.backend {
-                Some(_) => size(request.writes, request.read_version)?,
-                None => 0,
-            };
             self.take_effect(&mut sequencer, request, delta.as_ref(), size, is_synced)
         };
         self.counters.commits.add(1);
