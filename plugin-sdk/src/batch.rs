@@ -217,8 +217,12 @@ pub fn check_range(range: &KeyRange<'_>, limits: &Limits) -> Result<()> {
     Ok(())
 }
 
+/// Is `value` no longer than a backend with these limits accepts (clauses 3 and 4)?
+///
+/// # Errors
+/// `ValueTooLarge`.
 #[inline]
-fn check_value(value: &[u8], limits: &Limits) -> Result<()> {
+pub fn check_value(value: &[u8], limits: &Limits) -> Result<()> {
     if value.len() as u64 > limits.value_bytes_max {
         return Err(too_large(
             ErrorKind::ValueTooLarge,

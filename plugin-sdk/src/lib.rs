@@ -45,7 +45,7 @@ mod storage;
 
 pub use abi::bytes::ByteBuf;
 pub use abi::root::ABI_VERSION;
-pub use batch::{Operation, Operations, WriteBatch, check_key, check_range};
+pub use batch::{Operation, Operations, WriteBatch, check_key, check_range, check_value};
 pub use capability::{
     BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, CONTRACT_KEY_BYTES_MAX, CURSORS_MAX, Capabilities,
     Capability, KEY_BYTES_MAX, Limits, SNAPSHOTS_MAX, Support, VALUE_BYTES_MAX,

@@ -1,6 +1,8 @@
 //! The sum.
 
 use super::vector::{self, LANE_BYTES, LANES, VECTOR_BYTES, VectorBytes};
+use crate::layout::{Meta, split_latest};
+use crate::storage::Rows;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use supervm_plugin_sdk::{Error, ErrorKind, Result};
@@ -43,6 +45,28 @@ impl fmt::Debug for StateAccumulator {
 }
 
 impl StateAccumulator {
+    /// The sum of what `rows` of the area of latest values hold; `on_row` is told the bytes of each.
+    pub(crate) fn of_latest(mut rows: Rows, mut on_row: impl FnMut(usize)) -> Result<Self> {
+        let mut sum = Self::default();
+        while let Some((stored, record)) = rows.next()? {
+            let (key, _, value) = split_latest(stored, record)?;
+            sum.add(key, value);
+            on_row(stored.len() + record.len());
+        }
+        Ok(sum)
+    }
+
+    /// The digest of the sum that `meta` has; `None` when none is kept.
+    ///
+    /// # Errors
+    /// As [`from_bytes`](Self::from_bytes).
+    pub fn kept_digest(meta: &Meta) -> Result<Option<[u8; 32]>> {
+        if meta.accumulator.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Self::from_bytes(&meta.accumulator)?.digest()))
+    }
+
     /// Adds the entry `key` with `value`.
     pub fn add(&mut self, key: &[u8], value: &[u8]) {
         let vector = vector::of_entry(key, value);

@@ -2,13 +2,12 @@
 
 use super::rows::AsOfRows;
 use super::view::View;
-use super::{check_bound, check_state_key};
 use crate::digest::StateAccumulator;
-use crate::layout::{Meta, Version, history_key, latest_key, split_record};
+use crate::layout::{Meta, STATE_LIMITS, Version, history_key, latest_key, split_record};
 use crate::storage::{Digest, DigestBuilder};
 use parking_lot::Mutex;
 use std::fmt;
-use supervm_plugin_sdk::{ByteBuf, Direction, KeyRange, Result};
+use supervm_plugin_sdk::{ByteBuf, Direction, KeyRange, Result, check_key, check_range};
 
 /// Chain state as it was at one version.
 ///
@@ -83,8 +82,7 @@ impl AsOf {
     /// `KeyTooLarge` for a bound past [`STATE_KEY_BYTES_MAX`](crate::layout::STATE_KEY_BYTES_MAX); as
     /// [`Storage::cursor`](crate::storage::Storage::cursor); on a backend without snapshots also `VersionPruned`.
     pub fn rows(&self, range: KeyRange<'_>, direction: Direction) -> Result<AsOfRows> {
-        check_bound(range.start)?;
-        check_bound(range.end.unwrap_or_default())?;
+        check_range(&range, &STATE_LIMITS)?;
         AsOfRows::new(&self.view, range, direction, self.version, self.is_latest)
     }
 
@@ -122,7 +120,7 @@ impl AsOf {
         key: &[u8],
         then: impl FnOnce(Option<(Version, &[u8])>) -> T,
     ) -> Result<T> {
-        check_state_key(key)?;
+        check_key(key, &STATE_LIMITS)?;
         let mut buffers = self.idle.lock().pop().unwrap_or_default();
         let outcome = self.look_up_with(key, &mut buffers, then);
         self.idle.lock().push(buffers);

@@ -10,8 +10,7 @@ impl History {
     /// # Errors
     /// `Corruption`; what the storage fails with.
     pub fn block(&self, number: u64) -> Result<Option<BlockRecord>> {
-        let bytes = self.storage.get(&block_key(number))?;
-        bytes.map(|bytes| BlockRecord::from_bytes(number, &bytes)).transpose()
+        BlockRecord::read(&self.storage, number)
     }
 
     /// The record of the newest block; `None` before the first. It is never pruned.
@@ -61,17 +60,28 @@ impl History {
     /// # Errors
     /// `Corruption`; what the storage fails with.
     pub fn block_at(&self, timestamp: u64) -> Result<Option<BlockRecord>> {
+        self.newest_block(|block| block.timestamp <= timestamp)
+    }
+
+    /// The newest block of which `claim` is true; it is true of every older one then.
+    ///
+    /// # Errors
+    /// `Corruption`; what the storage fails with.
+    pub(crate) fn newest_block(
+        &self,
+        claim: impl Fn(&BlockRecord) -> bool,
+    ) -> Result<Option<BlockRecord>> {
         let is_reversible = self.storage.capabilities().has(Capability::ReverseCursor);
         let direction = if is_reversible { Direction::Reverse } else { Direction::Forward };
         let mut rows = self.storage.rows(Area::Blocks.range(), direction)?;
         let mut newest = None;
         while let Some((stored, record)) = rows.next()? {
             let block = BlockRecord::from_bytes(split_block_key(stored)?, record)?;
-            if block.timestamp <= timestamp {
-                newest = Some(block);
-                if is_reversible {
-                    break;
-                }
+            match (claim(&block), is_reversible) {
+                (true, true) => return Ok(Some(block)),
+                (true, false) => newest = Some(block),
+                (false, true) => {}
+                (false, false) => break,
             }
         }
         Ok(newest)

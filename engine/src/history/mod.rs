@@ -37,11 +37,11 @@ pub use prune::{
 };
 pub use rows::{AsOfRow, AsOfRows};
 pub use versions::KeyVersion;
+pub(crate) use view::View;
 
-use crate::layout::{Meta, STATE_KEY_BYTES_MAX, Version};
+use crate::layout::{Meta, Version};
 use crate::storage::Storage;
 use supervm_plugin_sdk::{Error, ErrorKind, Result};
-use view::View;
 
 /// The past of the chain state in a storage.
 ///
@@ -128,26 +128,4 @@ fn check_readable(version: Version, meta: &Meta) -> Result<()> {
 fn pruned(version: Version, floor: Version) -> Error {
     let refused = format!("the version was pruned; the oldest that can be read is {floor}");
     Error::new(ErrorKind::VersionPruned, "read history", refused).with("version", version)
-}
-
-/// Is `key` one that chain state can have?
-fn check_state_key(key: &[u8]) -> Result<()> {
-    if key.is_empty() {
-        return Err(Error::new(
-            ErrorKind::InvalidKey,
-            "read history",
-            "a key has at least one byte",
-        ));
-    }
-    check_bound(key)
-}
-
-/// Is `key` no longer than a key of chain state can be?
-fn check_bound(key: &[u8]) -> Result<()> {
-    if key.len() <= STATE_KEY_BYTES_MAX {
-        return Ok(());
-    }
-    let refused =
-        format!("{} bytes, but a key of chain state has at most {STATE_KEY_BYTES_MAX}", key.len());
-    Err(Error::new(ErrorKind::KeyTooLarge, "read history", refused))
 }

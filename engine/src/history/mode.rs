@@ -35,12 +35,8 @@ impl History {
             return Ok(());
         }
         let mut batch = WriteBatch::new();
-        Meta::put_history(&mut batch, mode);
-        // IMPORTANT: in one batch with the mode. With old values kept and a floor from before, a version between would be read as
-        // if nothing had been replaced since.
-        if !(mode.keeps_old_values() && meta.history.keeps_old_values()) {
-            Meta::put_floor(&mut batch, meta.last_version.max(meta.floor));
-        }
+        let from = meta.last_version.max(meta.floor);
+        Meta::put_history_change(&mut batch, meta.history, mode, from);
         self.storage.write(&batch, self.storage.durability())
     }
 }

@@ -102,8 +102,7 @@ impl History {
         progress: &mut dyn FnMut(PruneProgress),
     ) -> Result<PruneReport> {
         options.check()?;
-        let version = self.version_to_keep(target)?;
-        self.prune_to(version, options, progress)
+        self.prune_to(self.version_to_keep(Some(target))?, options, progress)
     }
 
     /// Gives up what the history mode does not keep: the states before the last blocks of a window, all old values in the mode `none`,
@@ -117,15 +116,7 @@ impl History {
         progress: &mut dyn FnMut(PruneProgress),
     ) -> Result<PruneReport> {
         options.check()?;
-        let meta = self.meta()?;
-        let version = match (meta.history, meta.last_block) {
-            (HistoryMode::None, _) => meta.last_version,
-            (HistoryMode::Window { blocks }, Some(last)) if blocks <= last => {
-                self.version_to_keep(PruneTarget::Block(last - blocks + 1))?
-            }
-            (HistoryMode::Window { .. } | HistoryMode::Archive, _) => Version::ZERO,
-        };
-        self.prune_to(version, options, progress)
+        self.prune_to(self.version_to_keep(None)?, options, progress)
     }
 
     /// Raises the floor to `version`, unless it is there, and deletes what is not needed from it on.
@@ -166,31 +157,48 @@ impl History {
         Ok((before, version))
     }
 
-    /// The oldest version that `target` leaves readable; at or below the floor when nothing has to go.
-    fn version_to_keep(&self, target: PruneTarget) -> Result<Version> {
+    /// The oldest version that pruning to `target` leaves readable, or to what the history mode keeps without one; at or below the floor when
+    /// nothing has to go. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`prune`](Self::prune).
+    pub fn version_to_keep(&self, target: Option<PruneTarget>) -> Result<Version> {
         let meta = self.meta()?;
         match target {
-            PruneTarget::Version(version) => {
+            None => self.version_of_mode(&meta),
+            Some(PruneTarget::Version(version)) => {
                 check_readable(version.max(meta.oldest_version()), &meta)?;
                 Ok(version)
             }
-            PruneTarget::Timestamp(timestamp) => {
+            Some(PruneTarget::Timestamp(timestamp)) => {
                 Ok(self.block_at(timestamp)?.map_or(Version::ZERO, |block| block.version))
             }
-            PruneTarget::Block(number) => {
-                if let Some(block) = self.block(number)? {
-                    return Ok(block.version);
-                }
-                if meta.last_block.is_none_or(|last| number > last) {
-                    return Err(self.no_block(number, &meta)?);
-                }
-                let has_earlier =
-                    self.blocks(0, 1)?.first().is_some_and(|first| first.number < number);
-                let next = self.blocks(number, 1)?.first().map(|next| next.version);
-                // Without an earlier block, all that was before the target is gone.
-                Ok(next.filter(|_| has_earlier).unwrap_or_default())
-            }
+            Some(PruneTarget::Block(number)) => self.version_before_block(number, &meta),
         }
+    }
+
+    /// The states before the last blocks of a window go, all in the mode `none`, and nothing in an archive.
+    fn version_of_mode(&self, meta: &Meta) -> Result<Version> {
+        match (meta.history, meta.last_block) {
+            (HistoryMode::None, _) => Ok(meta.last_version),
+            (HistoryMode::Window { blocks }, Some(last)) if blocks <= last => {
+                self.version_before_block(last - blocks + 1, meta)
+            }
+            (HistoryMode::Window { .. } | HistoryMode::Archive, _) => Ok(Version::ZERO),
+        }
+    }
+
+    fn version_before_block(&self, number: u64, meta: &Meta) -> Result<Version> {
+        if let Some(block) = self.block(number)? {
+            return Ok(block.version);
+        }
+        if meta.last_block.is_none_or(|last| number > last) {
+            return Err(self.no_block(number, meta)?);
+        }
+        let has_earlier = self.blocks(0, 1)?.first().is_some_and(|first| first.number < number);
+        let next = self.blocks(number, 1)?.first().map(|next| next.version);
+        // Without an earlier block, all that was before the target is gone.
+        Ok(next.filter(|_| has_earlier).unwrap_or_default())
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::view::View;
 use crate::layout::{
-    Area, Version, history_key, history_prefix, latest_key, split_history_key, split_record,
+    Area, Version, history_key, history_range, latest_range, split_history_key, split_record,
 };
 use crate::storage::Rows;
 use std::cmp::Ordering;
@@ -92,21 +92,13 @@ impl AsOfRows {
         is_latest: bool,
     ) -> Result<Self> {
         let (mut start, mut end) = (Vec::new(), Vec::new());
-        latest_key(range.start, &mut start);
-        latest_key(range.end.unwrap_or_default(), &mut end);
-        let area_end = |area: Area| area.range().end.expect("an area ends").to_vec();
-        let end = if range.end.is_some() { end } else { area_end(Area::Latest) };
+        latest_range(range, &mut start, &mut end);
         // IMPORTANT: the latest values before the old ones; see `View::Live`.
         let latest = Source::new(view.rows(KeyRange::new(&start, Some(&end)), direction)?);
         let old = if is_latest {
             None
         } else {
-            history_prefix(range.start, &mut start);
-            let mut end = end;
-            match range.end {
-                Some(key) => history_prefix(key, &mut end),
-                None => end = area_end(Area::History),
-            }
+            history_range(range, &mut start, &mut end);
             Some(Source::new(view.rows(KeyRange::new(&start, Some(&end)), direction)?))
         };
         view.confirm(version)?;

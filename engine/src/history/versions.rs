@@ -1,12 +1,13 @@
 //! What happened to a key, and which keys a span of versions changed.
 
 use super::view::View;
-use super::{History, check_readable, check_state_key};
+use super::{History, check_readable};
 use crate::layout::{
-    ChangedKeys, Version, change_log_key, history_key, latest_key, split_history_key, split_record,
+    ChangedKeys, STATE_LIMITS, Version, change_log_key, history_key, latest_key, split_history_key,
+    split_record,
 };
 use std::collections::BTreeSet;
-use supervm_plugin_sdk::{ByteBuf, Direction, Error, ErrorKind, KeyRange, Result};
+use supervm_plugin_sdk::{ByteBuf, Direction, Error, ErrorKind, KeyRange, Result, check_key};
 
 /// What a key was for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +31,7 @@ impl History {
     /// # Errors
     /// `InvalidKey`, `KeyTooLarge`; `Corruption`; what the storage fails with.
     pub fn versions(&self, key: &[u8]) -> Result<Vec<KeyVersion>> {
-        check_state_key(key)?;
+        check_key(key, &STATE_LIMITS)?;
         let view = View::new(&self.storage)?;
         let meta = view.meta()?;
         let last = meta.last_version;

@@ -6,7 +6,7 @@ use crate::storage::{Rows, Snapshot, Storage};
 use supervm_plugin_sdk::{ByteBuf, Capability, Direction, KeyRange, Result};
 
 /// A read view of a storage of chain state.
-pub(super) enum View {
+pub(crate) enum View {
     /// One moment: everything is consistent.
     Moment(Snapshot),
     /// On a backend without snapshots: what there is when it is read.
@@ -19,7 +19,7 @@ pub(super) enum View {
 
 impl View {
     /// A view of this moment.
-    pub(super) fn new(storage: &Storage) -> Result<Self> {
+    pub(crate) fn new(storage: &Storage) -> Result<Self> {
         if storage.capabilities().has(Capability::Snapshot) {
             Ok(Self::Moment(storage.snapshot()?))
         } else {
@@ -27,7 +27,7 @@ impl View {
         }
     }
 
-    pub(super) fn meta(&self) -> Result<Meta> {
+    pub(crate) fn meta(&self) -> Result<Meta> {
         match self {
             Self::Moment(snapshot) => Meta::read_with(|key| snapshot.get(key)),
             Self::Live(storage) => Meta::read(storage),
@@ -47,7 +47,7 @@ impl View {
         }
     }
 
-    pub(super) fn rows(&self, range: KeyRange<'_>, direction: Direction) -> Result<Rows> {
+    pub(crate) fn rows(&self, range: KeyRange<'_>, direction: Direction) -> Result<Rows> {
         match self {
             Self::Moment(snapshot) => snapshot.rows(range, direction),
             Self::Live(storage) => storage.rows(range, direction),

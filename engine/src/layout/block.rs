@@ -1,6 +1,7 @@
 //! What is remembered of a block.
 
-use super::{Version, corrupt};
+use super::{Version, block_key, corrupt};
+use crate::storage::Storage;
 use serde::Serialize;
 use supervm_plugin_sdk::Result;
 
@@ -22,6 +23,15 @@ pub struct BlockRecord {
 }
 
 impl BlockRecord {
+    /// The record that `storage` has of block `number`.
+    ///
+    /// # Errors
+    /// `Corruption`; what the storage fails with.
+    pub fn read(storage: &Storage, number: u64) -> Result<Option<Self>> {
+        let bytes = storage.get(&block_key(number))?;
+        bytes.map(|bytes| Self::from_bytes(number, &bytes)).transpose()
+    }
+
     /// The bytes that the storage keeps under [`block_key`](super::block_key).
     pub fn to_bytes(&self) -> [u8; RECORD_BYTES] {
         let mut bytes = [0; RECORD_BYTES];

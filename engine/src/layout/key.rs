@@ -74,6 +74,29 @@ pub fn latest_key(key: &[u8], stored: &mut Vec<u8>) {
     stored.extend_from_slice(key);
 }
 
+/// Replaces `start` and `end` by the bounds of the storage keys of the latest values of the state keys in `range`.
+pub fn latest_range(range: KeyRange<'_>, start: &mut Vec<u8>, end: &mut Vec<u8>) {
+    latest_key(range.start, start);
+    match range.end {
+        Some(key) => latest_key(key, end),
+        None => put_area_end(Area::Latest, end),
+    }
+}
+
+/// Replaces `start` and `end` by the bounds of the storage keys of the old values of the state keys in `range`.
+pub fn history_range(range: KeyRange<'_>, start: &mut Vec<u8>, end: &mut Vec<u8>) {
+    history_prefix(range.start, start);
+    match range.end {
+        Some(key) => history_prefix(key, end),
+        None => put_area_end(Area::History, end),
+    }
+}
+
+fn put_area_end(area: Area, end: &mut Vec<u8>) {
+    end.clear();
+    end.extend_from_slice(area.range().end.expect("an area ends"));
+}
+
 /// Replaces `stored` by the prefix that the storage keys of all old values of `key` share.
 pub fn history_prefix(key: &[u8], stored: &mut Vec<u8>) {
     stored.clear();

@@ -126,6 +126,22 @@ impl Meta {
         batch.put(FLOOR, &floor.0.to_be_bytes());
     }
 
+    /// Appends to `batch` that from `version` on the mode of history is `mode` instead of `before`. The past that is there stays, but for
+    /// [`HistoryMode::None`], which ends it.
+    pub fn put_history_change(
+        batch: &mut WriteBatch,
+        before: HistoryMode,
+        mode: HistoryMode,
+        version: Version,
+    ) {
+        // IMPORTANT: in one batch with the mode. With old values kept and a floor from before, a version between would be read as
+        // if nothing had been replaced since.
+        if !(before.keeps_old_values() && mode.keeps_old_values()) {
+            Self::put_floor(batch, version);
+        }
+        Self::put_history(batch, mode);
+    }
+
     /// Appends the mode of history to `batch`.
     pub fn put_history(batch: &mut WriteBatch, mode: HistoryMode) {
         let bytes = serde_json::to_vec(&mode).expect("a mode is plain data");

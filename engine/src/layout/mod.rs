@@ -35,14 +35,22 @@ mod version;
 pub use block::BlockRecord;
 pub use changes::{ChangedKeys, put_changed_keys};
 pub use key::{
-    Area, STATE_KEY_BYTES_MAX, block_key, change_log_key, history_key, history_prefix, latest_key,
-    put_ordered_key, split_block_key, split_change_log_key, split_history_key, take_ordered_key,
+    Area, STATE_KEY_BYTES_MAX, block_key, change_log_key, history_key, history_prefix,
+    history_range, latest_key, latest_range, put_ordered_key, split_block_key,
+    split_change_log_key, split_history_key, take_ordered_key,
 };
 pub use meta::{HistoryMode, Meta};
-pub use record::{STATE_VALUE_BYTES_MAX, put_record, split_record};
+pub use record::{STATE_VALUE_BYTES_MAX, put_record, split_latest, split_record};
 pub use version::Version;
 
-use supervm_plugin_sdk::{Error, ErrorKind};
+use supervm_plugin_sdk::{Error, ErrorKind, Limits};
+
+/// What keys and values of chain state are held against.
+pub(crate) const STATE_LIMITS: Limits = Limits {
+    key_bytes_max: STATE_KEY_BYTES_MAX as u64,
+    value_bytes_max: STATE_VALUE_BYTES_MAX as u64,
+    ..Limits::CONTRACT
+};
 
 /// Stored bytes that do not parse.
 fn corrupt(what: &'static str, bytes: &[u8]) -> Error {

@@ -1,6 +1,6 @@
 //! A value with the version that wrote it.
 
-use super::{Version, corrupt};
+use super::{Area, Version, corrupt};
 use supervm_plugin_sdk::{Result, VALUE_BYTES_MAX};
 
 const VERSION_BYTES: usize = 8;
@@ -23,4 +23,19 @@ pub fn split_record(record: &[u8]) -> Result<(Version, &[u8])> {
         .split_first_chunk::<VERSION_BYTES>()
         .ok_or_else(|| corrupt("a value of chain state", record))?;
     Ok((Version(u64::from_be_bytes(*version)), value))
+}
+
+/// The state key, the version and the value in a row of the area [`Area::Latest`].
+///
+/// # Errors
+/// `Corruption`.
+pub fn split_latest<'a>(
+    stored: &'a [u8],
+    record: &'a [u8],
+) -> Result<(&'a [u8], Version, &'a [u8])> {
+    let key = stored
+        .strip_prefix(Area::Latest.prefix())
+        .ok_or_else(|| corrupt("the key of a latest value", stored))?;
+    let (version, value) = split_record(record)?;
+    Ok((key, version, value))
 }

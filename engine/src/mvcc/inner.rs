@@ -12,9 +12,7 @@ use super::readers::Readers;
 use super::sequencer::Sequencer;
 use super::value::Value;
 use crate::digest::StateAccumulator;
-use crate::layout::{
-    Area, BlockRecord, HistoryMode, Meta, Version, block_key, latest_key, split_record,
-};
+use crate::layout::{Area, BlockRecord, HistoryMode, Meta, Version, latest_key, split_record};
 use crate::storage::Storage;
 use parking_lot::Mutex;
 use std::cell::RefCell;
@@ -48,7 +46,7 @@ impl Inner {
             && mode != meta.history
         {
             let mut batch = WriteBatch::new();
-            put_history_change(&mut batch, meta.history, mode, meta.last_version);
+            Meta::put_history_change(&mut batch, meta.history, mode, meta.last_version);
             storage.write(&batch, storage.durability())?;
             meta.history = mode;
         }
@@ -61,13 +59,16 @@ impl Inner {
                 storage.write(&batch, storage.durability())?;
                 None
             }
-            (true, []) => Some(accumulate(&storage)?),
+            (true, []) => {
+                let rows = storage.rows(Area::Latest.range(), Direction::Forward)?;
+                Some(StateAccumulator::of_latest(rows, |_| {})?)
+            }
             (true, bytes) => Some(StateAccumulator::from_bytes(bytes)?),
         };
         drop(facts);
         let last_block = match meta.last_block {
             None => None,
-            Some(number) => stored_block(&storage, number)?,
+            Some(number) => BlockRecord::read(&storage, number)?,
         };
         if mutant(Mutant::RestartAtZero) {
             meta.last_version = Version::ZERO;
@@ -142,37 +143,4 @@ impl Inner {
         self.evict_when_full();
         Ok(cell)
     }
-}
-
-/// The record of block `number`.
-fn stored_block(storage: &Storage, number: u64) -> Result<Option<BlockRecord>> {
-    storage
-        .get(&block_key(number))?
-        .map(|bytes| BlockRecord::from_bytes(number, &bytes))
-        .transpose()
-}
-
-/// From `version` on, `mode` instead of `before`. The past that is there stays, but for [`HistoryMode::None`], which ends it.
-pub(super) fn put_history_change(
-    batch: &mut WriteBatch,
-    before: HistoryMode,
-    mode: HistoryMode,
-    version: Version,
-) {
-    if !before.keeps_old_values() || !mode.keeps_old_values() {
-        // Of what was not kept, nothing can be read.
-        Meta::put_floor(batch, version);
-    }
-    Meta::put_history(batch, mode);
-}
-
-/// The accumulator of the latest state, from all of it.
-fn accumulate(storage: &Storage) -> Result<StateAccumulator> {
-    let mut accumulator = StateAccumulator::default();
-    let mut rows = storage.rows(Area::Latest.range(), Direction::Forward)?;
-    while let Some((key, record)) = rows.next()? {
-        let (_, value) = split_record(record)?;
-        accumulator.add(&key[Area::Latest.prefix().len()..], value);
-    }
-    Ok(accumulator)
 }

@@ -5,10 +5,10 @@ use super::commit::poisoned;
 use super::config::{AutoGcConfig, GcConfig, Isolation, MvccConfig};
 use super::gc::{GcReport, GcStats};
 use super::group::Ticket;
-use super::inner::{Inner, put_history_change};
+use super::inner::Inner;
 use super::metrics::MvccMetrics;
 use super::txn::Txn;
-use crate::layout::{BlockRecord, HistoryMode, Version};
+use crate::layout::{BlockRecord, HistoryMode, Meta, Version};
 use crate::storage::Storage;
 use std::fmt;
 use std::sync::Arc;
@@ -184,7 +184,7 @@ impl MvccStore {
             // A version of its own, so that the change is written after everything that rests on the mode before it.
             let version = sequencer.last.next();
             let mut change = WriteBatch::new();
-            put_history_change(&mut change, sequencer.history, mode, version);
+            Meta::put_history_change(&mut change, sequencer.history, mode, version);
             let group = sequencer.batch_for(change.as_bytes().len(), change.len());
             group.batch.append(&change);
             group.last = version;

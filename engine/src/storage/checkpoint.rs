@@ -1,6 +1,6 @@
 //! Checkpoints of a whole data directory: manifest and store.
 
-use super::manifest::sync_dir;
+use super::manifest::{parent_dir, sync_dir};
 use super::{Manifest, STORE_DIR};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -24,10 +24,7 @@ pub(super) fn write(
     if target.symlink_metadata().is_ok() {
         return refused("the target exists; name a directory that does not");
     }
-    let parent = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let parent = parent_dir(target);
     fs::create_dir_all(parent).map_err(io)?;
     let prefix = format!(".{}.partial-", name.to_string_lossy());
     let partial = tempfile::Builder::new()

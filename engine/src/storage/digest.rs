@@ -12,6 +12,9 @@ use sha2::{Digest as _, Sha256};
 use std::fmt;
 use supervm_plugin_sdk::Result;
 
+/// Bytes that are collected before they are hashed; a call of the hasher for each entry would cost more than its bytes.
+const BUFFER_BYTES: usize = 64 << 10;
+
 /// The SHA-256 of a state's entries; shown as 64 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub [u8; 32]);
@@ -38,21 +41,43 @@ impl Digest {
 /// assert!(digest.finish().to_string().starts_with("7afadf78"));
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct DigestBuilder(Sha256);
+pub struct DigestBuilder {
+    hasher: Sha256,
+    buffer: Vec<u8>,
+}
 
 impl DigestBuilder {
     /// Adds the next entry; entries come in key order.
+    #[inline]
     pub fn add(&mut self, key: &[u8], value: &[u8]) {
-        self.0.update((key.len() as u32).to_le_bytes());
-        self.0.update(key);
-        self.0.update((value.len() as u32).to_le_bytes());
-        self.0.update(value);
+        put_hashed(key, value, &mut self.buffer);
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.hasher.update(&self.buffer);
+            self.buffer.clear();
+        }
+    }
+
+    /// Adds entries that [`put_hashed`] appended to `hashed`.
+    pub(crate) fn add_hashed(&mut self, hashed: &[u8]) {
+        self.hasher.update(&self.buffer);
+        self.buffer.clear();
+        self.hasher.update(hashed);
     }
 
     /// The digest of what was added.
-    pub fn finish(self) -> Digest {
-        Digest(self.0.finalize().into())
+    pub fn finish(mut self) -> Digest {
+        self.hasher.update(&self.buffer);
+        Digest(self.hasher.finalize().into())
     }
+}
+
+/// Appends an entry as the digest takes it.
+#[inline]
+pub(crate) fn put_hashed(key: &[u8], value: &[u8], hashed: &mut Vec<u8>) {
+    hashed.extend_from_slice(&(key.len() as u32).to_le_bytes());
+    hashed.extend_from_slice(key);
+    hashed.extend_from_slice(&(value.len() as u32).to_le_bytes());
+    hashed.extend_from_slice(value);
 }
 
 impl fmt::Display for Digest {

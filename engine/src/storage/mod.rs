@@ -23,10 +23,11 @@ mod rows;
 mod snapshot;
 mod checkpoint;
 
+pub(crate) use digest::put_hashed;
 pub use digest::{Digest, DigestBuilder};
 pub use handle::Storage;
-pub(crate) use manifest::sync_dir;
 pub use manifest::{CONTRACT_VERSION, FORMAT_VERSION, MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest};
+pub(crate) use manifest::{parent_dir, sync_dir};
 pub use open::{MODULES_DIR, OpenOptions, STORE_DIR};
 pub use rows::{Entry, Iter, Rows};
 pub use snapshot::Snapshot;

@@ -1,9 +1,9 @@
 //! Chunks on their way to a file and back: packing, hashing, and checking of everything that a chunk alone can tell.
 
-use super::digests::put_hashed;
 use super::format::{CHUNK_RAW_BYTES, ChunkHeader, Entries, Hash, Kind, damaged};
 use crate::digest::StateAccumulator;
 use crate::layout::{Area, Version, split_record};
+use crate::storage::put_hashed;
 use sha2::{Digest as _, Sha256};
 use std::cell::RefCell;
 use supervm_plugin_sdk::{Error, ErrorKind, Result, WriteBatch};

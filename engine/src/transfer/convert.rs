@@ -1,17 +1,15 @@
 //! From one backend to another, with everything.
 
-use super::digests::FullDigest;
 use super::format::Hash;
 use super::place::{Place, Source, absolute, beside};
 use super::progress::{Meter, OnProgress, Phase, Resumed};
 use super::target::{Begun, PROGRESS_KEY, Target};
-use crate::layout::{Area, Meta};
-use crate::storage::{Digest, Rows, Snapshot, Storage};
+use crate::history::View;
+use crate::layout::Area;
+use crate::storage::{Digest, DigestBuilder, Rows, Storage};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use supervm_plugin_sdk::{
-    Capability, Direction, Durability, Error, ErrorKind, KeyRange, Result, WriteBatch,
-};
+use supervm_plugin_sdk::{Direction, Durability, Error, ErrorKind, KeyRange, Result, WriteBatch};
 
 /// What a conversion came to.
 #[derive(Debug, Clone, Serialize)]
@@ -113,7 +111,7 @@ fn convert_storage(
 
 /// Copies everything into a new target that is not resumed, and compares.
 pub(super) fn copy_and_compare(
-    view: &View<'_>,
+    view: &View,
     source: &Storage,
     target: &mut Target<'_>,
     meter: &mut Meter<'_>,
@@ -123,44 +121,13 @@ pub(super) fn copy_and_compare(
     compare(view, &target.storage, digest, done.entries, meter).map(|_| ())
 }
 
-/// One moment of the source.
-pub(super) enum View<'a> {
-    Moment(Snapshot),
-    /// Without snapshots; nobody else writes to a directory that is open here.
-    Live(&'a Storage),
-}
-
-impl<'a> View<'a> {
-    pub(super) fn new(storage: &'a Storage) -> Result<Self> {
-        if storage.capabilities().has(Capability::Snapshot) {
-            Ok(Self::Moment(storage.snapshot()?))
-        } else {
-            Ok(Self::Live(storage))
-        }
-    }
-
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        match self {
-            Self::Moment(snapshot) => snapshot.get(key),
-            Self::Live(storage) => storage.get(key),
-        }
-    }
-
-    fn rows(&self, range: KeyRange<'_>) -> Result<Rows> {
-        match self {
-            Self::Moment(snapshot) => snapshot.rows(range, Direction::Forward),
-            Self::Live(storage) => storage.rows(range, Direction::Forward),
-        }
-    }
-}
-
 /// What tells this source from others, and from itself after a commit.
-fn identity(source: &Storage, view: &View<'_>) -> Result<Hash> {
+fn identity(source: &Storage, view: &View) -> Result<Hash> {
     let manifest = source.manifest();
-    let meta = Meta::read_with(|key| view.get(key))?;
+    let meta = view.meta()?;
     let mut hasher = Sha256::new();
     hasher.update(format!("{} {} {meta:?} ", manifest.chain_id, manifest.created_seconds));
-    let mut rows = view.rows(Area::Meta.range())?;
+    let mut rows = view.rows(Area::Meta.range(), Direction::Forward)?;
     while let Some((key, value)) = rows.next()? {
         hasher.update((key.len() as u64).to_le_bytes());
         hasher.update(key);
@@ -203,7 +170,7 @@ impl Done {
 
 /// Copies what comes after `done`; the digest is of all of the source when nothing was done before.
 fn copy(
-    view: &View<'_>,
+    view: &View,
     target: &mut Target<'_>,
     identity: &Hash,
     mut done: Done,
@@ -213,16 +180,16 @@ fn copy(
     let is_whole = done.last.is_none();
     let left = total.map(|total| total.saturating_sub(done.entries));
     meter.begin(Phase::Copying, left, None);
-    let mut digest = FullDigest::default();
+    let mut digest = DigestBuilder::default();
     let start = done.last.clone().unwrap_or_default();
-    let mut rows = view.rows(KeyRange::new(&start, None))?;
+    let mut rows = view.rows(KeyRange::new(&start, None), Direction::Forward)?;
     let mut last = start.clone();
     while let Some((key, value)) = rows.next()? {
         if (!is_whole && key == start) || key == PROGRESS_KEY {
             continue;
         }
         if is_whole {
-            digest.put(key, value);
+            digest.add(key, value);
         }
         target.batch().put(key, value);
         let bytes = (key.len() + value.len()) as u64;
@@ -240,12 +207,12 @@ fn copy(
     let rest = std::mem::take(target.batch());
     target.settle()?;
     target.storage.write(&rest, Durability::Buffered)?;
-    Ok((done, is_whole.then(|| Digest(digest.finish()))))
+    Ok((done, is_whole.then(|| digest.finish())))
 }
 
 /// Compares everything on both sides.
 fn compare(
-    view: &View<'_>,
+    view: &View,
     target: &Storage,
     source_digest: Option<Digest>,
     entries: u64,
@@ -255,7 +222,7 @@ fn compare(
     meter.begin(Phase::Verifying, Some(passes * entries), None);
     let of_source = match source_digest {
         Some(digest) => digest,
-        None => digest_all(view.rows(KeyRange::ALL)?, meter)?,
+        None => digest_all(view.rows(KeyRange::ALL, Direction::Forward)?, meter)?,
     };
     let of_target = digest_all(target.rows(KeyRange::ALL, Direction::Forward)?, meter)?;
     if of_source == of_target {
@@ -268,12 +235,12 @@ fn compare(
 }
 
 fn digest_all(mut rows: Rows, meter: &mut Meter<'_>) -> Result<Digest> {
-    let mut digest = FullDigest::default();
+    let mut digest = DigestBuilder::default();
     while let Some((key, value)) = rows.next()? {
         if key != PROGRESS_KEY {
-            digest.put(key, value);
+            digest.add(key, value);
             meter.add(1, (key.len() + value.len()) as u64);
         }
     }
-    Ok(Digest(digest.finish()))
+    Ok(digest.finish())
 }

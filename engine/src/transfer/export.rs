@@ -3,13 +3,13 @@
 use super::codec::Wanted;
 use super::format::{Content, Counts, Hash, Header, Kind};
 use super::moment::Moment;
-use super::place::{beside, parent};
+use super::place::beside;
 use super::pool::threads;
 use super::progress::{Meter, OnProgress, Phase, Resumed};
 use super::reader::{Failure, Reader};
 use super::writer::{Finished, Packing, Writer, Written, write_chunks};
 use crate::layout::{Area, Version, put_record};
-use crate::storage::{Digest, Storage, sync_dir};
+use crate::storage::{Digest, Storage, parent_dir, sync_dir};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Seek, SeekFrom, Write};
@@ -264,7 +264,7 @@ impl<'a> PartialFile<'a> {
             let _ = refused.path.keep();
             return Err(io(error));
         }
-        sync_dir(parent(self.target)).map_err(io)
+        sync_dir(parent_dir(self.target)).map_err(io)
     }
 }
 
@@ -280,7 +280,7 @@ fn whole_part(reader: &mut Reader<'_>, packing: Packing, meter: &mut Meter<'_>) 
     let wanted = Wanted { version: reader.header.version, batch: false, accumulator: false };
     let read = reader.chunks(packing.threads, wanted, |chunk, chain| {
         meter.add(u64::from(chunk.header.entries), u64::from(chunk.header.raw_bytes));
-        written.digest.put_all(&chunk.hashed);
+        written.digest.add_hashed(&chunk.hashed);
         written.chain = *chain;
         written.file_bytes += chunk.header.file_bytes();
         Ok(())

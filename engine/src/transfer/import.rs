@@ -1,7 +1,7 @@
 //! From a snapshot file to a data directory.
 
 use super::codec::{Decoded, Wanted};
-use super::digests::{FullDigest, digest_latest};
+use super::digests::digest_latest;
 use super::format::{Content, Counts, HASH_BYTES, Hash, Header, Kind, Trailer, damaged};
 use super::place::{Place, absolute};
 use super::pool::threads;
@@ -11,7 +11,7 @@ use super::survey::survey;
 use super::target::{Begun, Target};
 use crate::digest::StateAccumulator;
 use crate::layout::{Area, BlockRecord, HistoryMode, Meta, Version, block_key};
-use crate::storage::Digest;
+use crate::storage::{Digest, DigestBuilder};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -133,7 +133,7 @@ fn import_counted(
         counts,
         identity,
         done: Done::default(),
-        digest: FullDigest::default(),
+        digest: DigestBuilder::default(),
         accumulator: StateAccumulator::default(),
         resumed,
         target,
@@ -205,7 +205,7 @@ struct Import<'a> {
     identity: Hash,
     /// What an earlier run has written.
     done: Done,
-    digest: FullDigest,
+    digest: DigestBuilder,
     accumulator: StateAccumulator,
     resumed: Resumed,
     target: Target<'a>,
@@ -256,7 +256,7 @@ impl Import<'_> {
             let error = damaged("the chunk has entries that the file of a state does not have");
             return Err(Failure::File(error.with("chunk", header.number)));
         }
-        self.digest.put_all(&chunk.hashed);
+        self.digest.add_hashed(&chunk.hashed);
         if self.computes_state_digest() {
             self.accumulator.merge(&chunk.accumulator);
         }
@@ -282,7 +282,7 @@ impl Import<'_> {
 
     /// Is the state of the file the one that the file says it is?
     fn check_content(&mut self, trailer: &Trailer) -> Result<()> {
-        let computed = std::mem::take(&mut self.digest).finish();
+        let computed = std::mem::take(&mut self.digest).finish().0;
         compare("the digest of the entries", &computed, &trailer.full_digest)?;
         match self.header.state_digest {
             Some(told) if self.computes_state_digest() => {

@@ -13,17 +13,17 @@ use super::codec::Wanted;
 use super::digests::digest_latest;
 use super::export::ExportOptions;
 use super::format::{BlockHeader, Content, Counts, Hash, Header, Kind, Parent, Trailer};
-use super::moment::state_digest;
-use super::place::{Place, Source, beside, parent, remove_dir};
+use super::place::{Place, Source, beside, remove_dir};
 use super::pool::threads;
 use super::progress::{Meter, OnProgress, Phase};
 use super::reader::{Failure, Reader};
 use super::writer::{Finished, Packing, Writer, Written, write_chunks};
+use crate::digest::StateAccumulator;
 use crate::history::History;
 use crate::layout::{
     Area, BlockRecord, Meta, block_key, change_log_key, history_prefix, latest_key,
 };
-use crate::storage::{Rows, Snapshot, Storage, sync_dir};
+use crate::storage::{Rows, Snapshot, Storage, parent_dir, sync_dir};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -103,7 +103,7 @@ pub fn checkpoint_incremental(
     let written = Known::of(parent_checkpoint, &partial.join("parent"))
         .and_then(|known| write(storage, known, &partial, packing, &mut meter))
         .and_then(|report| {
-            let renamed = fs::rename(&partial, dir).and_then(|()| sync_dir(parent(dir)));
+            let renamed = fs::rename(&partial, dir).and_then(|()| sync_dir(parent_dir(dir)));
             renamed.map(|()| report).map_err(|error| Error::io("checkpoint", error))
         });
     meter.end();
@@ -189,7 +189,7 @@ pub(super) fn digests(
     meta: &Meta,
     rows: impl FnOnce() -> Result<Rows>,
 ) -> Result<(Option<Hash>, Option<Hash>)> {
-    match state_digest(meta)? {
+    match StateAccumulator::kept_digest(meta)? {
         Some(digest) => Ok((Some(digest), None)),
         None => Ok((None, Some(digest_latest(rows()?, |_| {})?))),
     }

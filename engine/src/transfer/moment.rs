@@ -4,10 +4,9 @@ use super::export::ExportAt;
 use super::format::{BlockHeader, Content, Header};
 use crate::digest::StateAccumulator;
 use crate::history::{AsOf, AsOfRows, History};
-use crate::layout::{Area, BlockRecord, Meta, Version};
 use crate::storage::Storage;
 use std::fmt;
-use supervm_plugin_sdk::{Capability, Direction, Error, ErrorKind, KeyRange, Result};
+use supervm_plugin_sdk::{Direction, KeyRange, Result};
 
 /// What a block's record has for a digest when none is kept.
 const NO_DIGEST: [u8; 32] = [0; 32];
@@ -39,14 +38,14 @@ impl Moment {
         };
         let version = as_of.version();
         let meta = history.meta()?;
-        let block = block_at(storage, version)?;
+        let block = history.newest_block(|block| block.version <= version)?;
         let of_block = block
             .filter(|block| block.version == version && block.digest != NO_DIGEST)
             .map(|block| block.digest);
         let state_digest = match of_block {
             Some(digest) => Some(digest),
             // The accumulator is of the newest version only.
-            None if meta.last_version == version => state_digest(&meta)?,
+            None if meta.last_version == version => StateAccumulator::kept_digest(&meta)?,
             None => None,
         };
         let header = Header {
@@ -80,43 +79,4 @@ impl Moment {
     pub(super) fn state(&self, range: KeyRange<'_>) -> Result<AsOfRows> {
         self.as_of.rows(range, Direction::Forward)
     }
-}
-
-/// The state digest that `meta` tells of; `None` when it is not kept.
-pub(super) fn state_digest(meta: &Meta) -> Result<Option<[u8; 32]>> {
-    if meta.accumulator.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(StateAccumulator::from_bytes(&meta.accumulator)?.digest()))
-}
-
-/// The newest block at or before `version`.
-fn block_at(storage: &Storage, version: Version) -> Result<Option<BlockRecord>> {
-    let area = Area::Blocks.range();
-    let read = |stored: &[u8], record: &[u8]| -> Result<BlockRecord> {
-        let number = stored[area.start.len()..].try_into().map_err(|_| {
-            Error::new(ErrorKind::Corruption, "read block", "the key of a block does not parse")
-        })?;
-        BlockRecord::from_bytes(u64::from_be_bytes(number), record)
-    };
-    if storage.capabilities().has(Capability::ReverseCursor) {
-        let mut rows = storage.rows(area, Direction::Reverse)?;
-        while let Some((stored, record)) = rows.next()? {
-            let block = read(stored, record)?;
-            if block.version <= version {
-                return Ok(Some(block));
-            }
-        }
-        return Ok(None);
-    }
-    let mut found = None;
-    let mut rows = storage.rows(area, Direction::Forward)?;
-    while let Some((stored, record)) = rows.next()? {
-        let block = read(stored, record)?;
-        if block.version > version {
-            break;
-        }
-        found = Some(block);
-    }
-    Ok(found)
 }

@@ -1,18 +1,19 @@
 //! A data directory out of a full checkpoint and the incremental ones that follow it.
 
 use super::codec::{Decoded, Wanted};
-use super::convert::{View, copy_and_compare};
+use super::convert::copy_and_compare;
 use super::digests::digest_latest;
 use super::format::{Content, Hash, Header, Kind, Parent, damaged};
 use super::incremental::CHANGES_FILE;
-use super::place::{Place, Source, beside, parent, remove_dir};
+use super::place::{Place, Source, beside, remove_dir};
 use super::pool::threads;
 use super::progress::{Meter, OnProgress, Phase};
 use super::reader::{Failure, Reader};
 use super::target::Target;
 use crate::digest::StateAccumulator;
+use crate::history::View;
 use crate::layout::{Area, Meta, Version, latest_key, split_record};
-use crate::storage::{Storage, sync_dir};
+use crate::storage::{Storage, parent_dir, sync_dir};
 use serde::Serialize;
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -67,7 +68,7 @@ pub fn restore(
         closed?;
         let renamed = fs::rename(&partial, target.dir);
         renamed
-            .and_then(|()| sync_dir(parent(target.dir)))
+            .and_then(|()| sync_dir(parent_dir(target.dir)))
             .map_err(|error| Error::io("restore", error))?;
         Ok(report)
     });
@@ -127,7 +128,7 @@ impl Restoring {
     }
 
     fn report(self) -> Result<RestoreReport> {
-        let kept = super::moment::state_digest(&self.meta)?;
+        let kept = StateAccumulator::kept_digest(&self.meta)?;
         Ok(RestoreReport {
             version: self.meta.last_version,
             last_block: self.meta.last_block,
@@ -189,7 +190,7 @@ impl Restoring {
             return self.check_base(parent, storage, meter);
         }
         // What the last link led to was compared; here only that this one says the same of it.
-        let known = super::moment::state_digest(&self.meta)?;
+        let known = StateAccumulator::kept_digest(&self.meta)?;
         if parent.state_digest != known {
             return Err(damaged("the parent's digest is not that of the changes before"));
         }
@@ -329,14 +330,8 @@ fn check_code_is_there(chunk: &Decoded, target: &mut Target<'_>) -> Result<()> {
 
 fn accumulate(storage: &Storage, meter: &mut Meter<'_>) -> Result<StateAccumulator> {
     meter.begin(Phase::Verifying, None, None);
-    let range = Area::Latest.range();
-    let mut accumulator = StateAccumulator::default();
-    let mut rows = storage.rows(range, Direction::Forward)?;
-    while let Some((stored, record)) = rows.next()? {
-        accumulator.add(&stored[range.start.len()..], split_record(record)?.1);
-        meter.add(1, (stored.len() + record.len()) as u64);
-    }
-    Ok(accumulator)
+    let rows = storage.rows(Area::Latest.range(), Direction::Forward)?;
+    StateAccumulator::of_latest(rows, |bytes| meter.add(1, bytes as u64))
 }
 
 fn full_digest(storage: &Storage, meter: &mut Meter<'_>) -> Result<Hash> {

@@ -178,7 +178,7 @@ impl<'a> Target<'a> {
         self.settle()?;
         last.delete(PROGRESS_KEY);
         self.storage.write(&last, Durability::Buffered)?;
-        self.storage.flush(strongest(&self.storage))?;
+        self.storage.flush(self.storage.durability())?;
         self.stop()?;
         self.storage.close()?;
         mark_finished(self.place.dir)
@@ -236,15 +236,6 @@ impl Writer {
     fn stop(self) -> Result<()> {
         drop(self.batches);
         self.thread.join().unwrap_or_else(|_| Err(no_writer()))
-    }
-}
-
-/// The strongest durability that `storage` declares.
-fn strongest(storage: &Storage) -> Durability {
-    if storage.capabilities().has(Capability::SyncedWrites) {
-        Durability::Synced
-    } else {
-        Durability::Buffered
     }
 }
 

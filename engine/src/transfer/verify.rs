@@ -1,14 +1,13 @@
 //! Whether a snapshot file is right, without taking it in.
 
 use super::codec::Wanted;
-use super::digests::FullDigest;
 use super::format::{Content, Counts, Hash, Header, damaged};
 use super::pool::threads;
 use super::progress::{Meter, OnProgress, Phase};
 use super::reader::{Failure, Reader};
 use super::survey::survey;
 use crate::digest::StateAccumulator;
-use crate::storage::Digest;
+use crate::storage::{Digest, DigestBuilder};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -75,18 +74,18 @@ fn verify_stream(
     };
     let entries = counts.map(|counts| counts.entries());
     meter.begin(Phase::Verifying, entries, counts.map(|counts| counts.raw_bytes));
-    let mut digest = FullDigest::default();
+    let mut digest = DigestBuilder::default();
     let mut accumulator = StateAccumulator::default();
     let (trailer, id) = reader
         .chunks(threads(0), wanted, |chunk, _| {
             meter.add(u64::from(chunk.header.entries), u64::from(chunk.header.raw_bytes));
-            digest.put_all(&chunk.hashed);
+            digest.add_hashed(&chunk.hashed);
             accumulator.merge(&chunk.accumulator);
             Ok(())
         })
         .map_err(Failure::into_error)?;
     if is_state {
-        if digest.finish() != trailer.full_digest {
+        if digest.finish().0 != trailer.full_digest {
             return Err(damaged("the digest of the entries is not what the file says"));
         }
         if header.state_digest.is_some_and(|told| told != accumulator.digest()) {

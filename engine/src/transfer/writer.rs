@@ -1,11 +1,11 @@
 //! Writing a snapshot file.
 
 use super::codec::{PackedChunk, RawChunk, check_code, pack, raw_buffer};
-use super::digests::FullDigest;
 use super::format::{CHUNK_RAW_BYTES, Counts, HASH_BYTES, Hash, Kind, Trailer, chained, put_entry};
 use super::pool::{Ordered, with_pool};
 use super::progress::Meter;
 use crate::layout::split_record;
+use crate::storage::DigestBuilder;
 use std::io::Write;
 use supervm_plugin_sdk::{Error, Result};
 
@@ -14,7 +14,7 @@ use supervm_plugin_sdk::{Error, Result};
 pub(super) struct Written {
     pub(super) chain: Hash,
     pub(super) counts: Counts,
-    pub(super) digest: FullDigest,
+    pub(super) digest: DigestBuilder,
     /// Where the last entry was.
     pub(super) last: Option<(Kind, Vec<u8>)>,
     /// Bytes of the file.
@@ -27,7 +27,7 @@ impl Written {
         Self {
             chain: hash,
             counts: Counts::default(),
-            digest: FullDigest::default(),
+            digest: DigestBuilder::default(),
             last: None,
             file_bytes: bytes as u64,
         }
@@ -104,7 +104,7 @@ impl Writer<'_, '_, '_> {
             self.kind = kind;
         }
         match kind {
-            Kind::State => self.written.digest.put(key, split_record(value)?.1),
+            Kind::State => self.written.digest.add(key, split_record(value)?.1),
             Kind::Code => check_code(key, value)?,
             _ => {}
         }
@@ -143,7 +143,7 @@ impl Writer<'_, '_, '_> {
     fn finish(mut self, full_digest: Option<Hash>) -> Result<Finished> {
         self.close_chunk()?;
         while self.write_oldest()? {}
-        let digest = std::mem::take(&mut self.written.digest).finish();
+        let digest = std::mem::take(&mut self.written.digest).finish().0;
         let trailer = Trailer {
             counts: self.written.counts,
             full_digest: full_digest.unwrap_or(digest),

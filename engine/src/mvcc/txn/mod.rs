@@ -14,11 +14,11 @@ use super::inner::Inner;
 use super::mutant::{Mutant, mutant};
 use super::readers::Pin;
 use super::value::Value;
-use crate::layout::{STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX, Version};
+use crate::layout::{STATE_LIMITS, Version};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use supervm_plugin_sdk::{Error, ErrorKind, Result};
+use supervm_plugin_sdk::{Error, ErrorKind, Result, check_key, check_value};
 
 /// A transaction: reads of one moment, its own writes over them, and a commit that takes effect whole or not at all.
 ///
@@ -107,7 +107,7 @@ impl Txn {
     /// The value of `key`; `None` when it does not exist. The transaction's own writes are seen.
     ///
     /// # Errors
-    /// `InvalidKey` for the empty key, `KeyTooLarge` above [`STATE_KEY_BYTES_MAX`]; what the backend fails with.
+    /// `InvalidKey` for the empty key, `KeyTooLarge` above [`STATE_KEY_BYTES_MAX`](crate::layout::STATE_KEY_BYTES_MAX); what the backend fails with.
     pub fn read(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.read_with(key, |value| value.map(<[u8]>::to_vec))
     }
@@ -131,7 +131,7 @@ impl Txn {
         key: &[u8],
         use_value: impl FnOnce(Option<&[u8]>) -> R,
     ) -> Result<R> {
-        check_key(key)?;
+        check_key(key, &STATE_LIMITS)?;
         let Some(cell) = self.cell(key)? else { return Ok(use_value(None)) };
         if let Some(own) = self.writes.get(&cell) {
             return Ok(use_value(own.bytes()));
@@ -151,12 +151,10 @@ impl Txn {
     /// Sets `key` to `value` when the transaction commits.
     ///
     /// # Errors
-    /// `ReadOnly` on a read-only transaction; `InvalidKey`, `KeyTooLarge`; `ValueTooLarge` above [`STATE_VALUE_BYTES_MAX`]; what the backend
+    /// `ReadOnly` on a read-only transaction; `InvalidKey`, `KeyTooLarge`; `ValueTooLarge` above [`STATE_VALUE_BYTES_MAX`](crate::layout::STATE_VALUE_BYTES_MAX); what the backend
     /// fails with.
     pub fn write(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        if value.len() > STATE_VALUE_BYTES_MAX {
-            return Err(too_large(ErrorKind::ValueTooLarge, value.len(), STATE_VALUE_BYTES_MAX));
-        }
+        check_value(value, &STATE_LIMITS)?;
         self.set(key, Value::new(value))
     }
 
@@ -290,7 +288,7 @@ impl Txn {
         if self.is_read_only() {
             return Err(read_only("write"));
         }
-        check_key(key)?;
+        check_key(key, &STATE_LIMITS)?;
         let cell = self.inner.loaded(key)?;
         if mutant(Mutant::EqualValueSkipped)
             && cell.lock().at(self.pin.version).and_then(Value::bytes) == value.bytes()
@@ -332,24 +330,6 @@ impl fmt::Debug for Txn {
             .field("writes", &self.writes.len())
             .finish_non_exhaustive()
     }
-}
-
-#[inline]
-fn check_key(key: &[u8]) -> Result<()> {
-    if key.is_empty() {
-        return Err(Error::new(ErrorKind::InvalidKey, "check key", "a key has at least one byte"));
-    }
-    if key.len() > STATE_KEY_BYTES_MAX {
-        return Err(too_large(ErrorKind::KeyTooLarge, key.len(), STATE_KEY_BYTES_MAX));
-    }
-    Ok(())
-}
-
-#[cold]
-fn too_large(kind: ErrorKind, size: usize, limit: usize) -> Error {
-    Error::new(kind, "check limits", format!("{}: {size} bytes, at most {limit}", kind.phrase()))
-        .with("size", size)
-        .with("limit", limit)
 }
 
 #[cold]

@@ -4,10 +4,9 @@
 //! that is only on the backend the newest version is at most the watermark, or it would not have left memory; so the backend's value is the
 //! one to see, whichever moment since the transaction began the backend's cursor shows.
 
-use super::{ScannedRange, Txn};
-use crate::layout::{Area, Version, latest_key, split_record};
+use super::Txn;
+use crate::layout::{Area, Version, latest_range, split_record};
 use crate::mvcc::cell::Cell;
-use crate::mvcc::value::Value;
 use crate::storage::{Entry, Rows};
 use std::cmp::Ordering;
 use supervm_plugin_sdk::{Direction, KeyRange, Result, prefix_successor};
@@ -58,44 +57,14 @@ impl Txn {
         direction: Direction,
         mut visit: impl FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<()> {
-        let mut stopped_at = None;
-        let mut merge = Merge::new(self, range, direction)?;
-        while let Some(next) = merge.next(self)? {
-            let goes_on = match &next {
-                Next::Cell(cell) => match self.writes.get(cell) {
-                    Some(own) => own.bytes().is_none_or(|value| visit(cell.key(), value)),
-                    None => {
-                        let seen = cell.lock().at(self.pin.version).cloned();
-                        seen.as_ref()
-                            .and_then(Value::bytes)
-                            .is_none_or(|value| visit(cell.key(), value))
-                    }
-                },
-                Next::Stored { key, value } => visit(key, value),
-            };
-            if !goes_on {
-                stopped_at = Some(next.key().to_vec());
+        let mut rows = self.rows(range, direction)?;
+        while let Some((key, value)) = rows.peek(self)? {
+            if !visit(key, value) {
                 break;
             }
-        }
-        if self.tracks_reads() {
-            self.ranges.push(scanned(range, direction, stopped_at));
+            rows.advance();
         }
         Ok(())
-    }
-}
-
-/// The part of `range` that was seen by a scan that stopped at a key.
-fn scanned(range: KeyRange<'_>, direction: Direction, stopped_at: Option<Vec<u8>>) -> ScannedRange {
-    let whole = ScannedRange { start: range.start.to_vec(), end: range.end.map(<[u8]>::to_vec) };
-    match (stopped_at, direction) {
-        (None, _) => whole,
-        (Some(mut last), Direction::Forward) => {
-            // The smallest key after it.
-            last.push(0);
-            ScannedRange { end: Some(last), ..whole }
-        }
-        (Some(last), Direction::Reverse) => ScannedRange { start: last, ..whole },
     }
 }
 
@@ -133,11 +102,7 @@ impl Merge {
             None => None,
             Some(storage) => {
                 let (mut start, mut end) = (Vec::new(), Vec::new());
-                latest_key(range.start, &mut start);
-                match range.end {
-                    Some(bound) => latest_key(bound, &mut end),
-                    None => end.extend_from_slice(Area::Latest.range().end.unwrap_or_default()),
-                }
+                latest_range(range, &mut start, &mut end);
                 Some(storage.rows(KeyRange::new(&start, Some(&end)), direction)?)
             }
         };

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 use supervm_engine::digest::StateAccumulator;
 use supervm_engine::history::{AsOf, History};
-use supervm_engine::layout::{BlockRecord, HistoryMode, Meta, Version};
+use supervm_engine::layout::{BlockRecord, HistoryMode, Version};
 use supervm_engine::storage::{Digest, DigestBuilder, Storage};
 use supervm_plugin_sdk::{Direction, KeyRange};
 
@@ -40,17 +40,9 @@ impl State {
             last_block: history.last_block()?,
             first_block: history.blocks(0, 1)?.first().map(|block| block.number),
             history: meta.history,
-            state_digest: state_digest(&meta)?.map(hex::encode),
+            state_digest: StateAccumulator::kept_digest(&meta)?.map(hex::encode),
         })
     }
-}
-
-/// The state digest that commits carry on; `None` when it is not kept.
-pub(super) fn state_digest(meta: &Meta) -> Result<Option<[u8; 32]>, Failure> {
-    if meta.accumulator.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(StateAccumulator::from_bytes(&meta.accumulator)?.digest()))
 }
 
 pub(super) fn stats(profile: &ProfileArguments, output: &mut Output) -> Result<(), Failure> {

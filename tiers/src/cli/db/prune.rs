@@ -8,7 +8,7 @@ use super::meter::Meter;
 use super::{bytes_told, size_of};
 use serde_json::json;
 use supervm_engine::history::{History, PruneOptions, PruneProgress, PruneReport, PruneTarget};
-use supervm_engine::layout::{Area, HistoryMode, Version};
+use supervm_engine::layout::Area;
 use supervm_engine::storage::{STORE_DIR, Storage};
 use supervm_plugin_sdk::{Capability, KeyRange, OpenMode};
 
@@ -108,7 +108,7 @@ impl Pruned {
 fn plan(arguments: &PruneArguments, storage: &Storage, output: &mut Output) -> Result<(), Failure> {
     let history = History::new(storage.clone())?;
     let floor_before = history.meta()?.floor;
-    let floor = planned(arguments, &history)?.max(floor_before);
+    let floor = history.version_to_keep(target(arguments))?.max(floor_before);
     let blocks = history.blocks(0, usize::MAX)?;
     let gone = blocks.iter().filter(|block| block.version < floor).count();
     let first = blocks.iter().find(|block| block.version >= floor).map(|block| block.number);
@@ -127,31 +127,6 @@ fn plan(arguments: &PruneArguments, storage: &Storage, output: &mut Output) -> R
         ("bytes before", bytes_told(disk_bytes)),
         ("dry run", "nothing was changed".to_owned()),
     ])
-}
-
-/// The version to which the same arguments without --dry-run would prune.
-fn planned(arguments: &PruneArguments, history: &History) -> Result<Version, Failure> {
-    let meta = history.meta()?;
-    let of_block = |number| match history.version_of_block(number) {
-        Ok(version) => Ok(version),
-        // It is gone already: there is nothing to do.
-        Err(error) if error.kind() == supervm_plugin_sdk::ErrorKind::VersionPruned => {
-            Ok(Version::ZERO)
-        }
-        Err(error) => Err(Failure::from(error)),
-    };
-    match (target(arguments), meta.history, meta.last_block) {
-        (Some(PruneTarget::Block(number)), ..) => of_block(number),
-        (Some(PruneTarget::Timestamp(timestamp)), ..) => {
-            Ok(history.block_at(timestamp)?.map_or(Version::ZERO, |block| block.version))
-        }
-        (Some(PruneTarget::Version(version)), ..) => Ok(version),
-        (None, HistoryMode::None, _) => Ok(meta.last_version),
-        (None, HistoryMode::Window { blocks }, Some(last)) if blocks <= last => {
-            of_block(last - blocks + 1)
-        }
-        (None, HistoryMode::Window { .. } | HistoryMode::Archive, _) => Ok(Version::ZERO),
-    }
 }
 
 pub(super) fn compact(

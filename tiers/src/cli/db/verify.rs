@@ -3,9 +3,10 @@
 use super::super::arguments::ProfileArguments;
 use super::super::failure::Failure;
 use super::super::output::{ERROR, GOOD, Output, paint};
-use super::inspect::{Reading, read_all, state_digest};
+use super::inspect::{Reading, read_all};
 use super::meter::Meter;
 use serde_json::json;
+use supervm_engine::digest::StateAccumulator;
 use supervm_engine::history::History;
 use supervm_engine::layout::Meta;
 use supervm_engine::storage::Storage;
@@ -81,7 +82,8 @@ fn backend(storage: &Storage, meter: &mut Meter) -> Result<Check, Failure> {
 /// Is the digest that commits carried on that of the entries that are there?
 fn kept_digest(meta: &Meta, reading: &Reading) -> Result<Check, Failure> {
     let name = "state digest";
-    let (Some(kept), Some(computed)) = (state_digest(meta)?, &reading.accumulator) else {
+    let (Some(kept), Some(computed)) = (StateAccumulator::kept_digest(meta)?, &reading.accumulator)
+    else {
         return Ok(Check::skipped(name, "no state digest is kept"));
     };
     let computed = computed.digest();
