@@ -3,7 +3,7 @@
 use std::path::Path;
 use supervm_engine::config::StorageConfig;
 use supervm_engine::storage::{OpenOptions, Storage};
-use supervm_plugin_sdk::load::{self, Plugin};
+use supervm_plugin_sdk::load::Plugin;
 use supervm_plugin_sdk::{Capability, Durability};
 
 pub(crate) const BACKENDS: [&str; 6] = ["memory", "plain", "rocksdb", "lmdb", "leveldb", "sqlite"];
@@ -20,21 +20,7 @@ pub(crate) struct Backend {
 impl Backend {
     /// The backend, or why it cannot be used.
     pub(crate) fn find(name: &'static str) -> Result<Self, String> {
-        if LINKED.contains(&name) {
-            let linked = load::linked().unwrap();
-            let plugin = linked.into_iter().find(|plugin| plugin.descriptor().name == name);
-            return Ok(Self { name, plugin: plugin.unwrap() });
-        }
-        let executable = std::env::current_exe().unwrap();
-        let dir = executable.parent().and_then(Path::parent).unwrap();
-        let library = dir.join(format!("libsupervm_storage_{name}.so"));
-        if !library.is_file() {
-            return Err(format!(
-                "{} is missing; `cargo build --release -p supervm-storage-{name}` builds it",
-                library.display()
-            ));
-        }
-        Ok(Self { name, plugin: load::library(&library, dir, None).unwrap() })
+        crate::plugin::find(name).map(|plugin| Self { name, plugin })
     }
 
     pub(crate) fn open(&self, dir: &Path) -> Storage {

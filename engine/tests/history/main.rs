@@ -9,6 +9,8 @@
 
 #[path = "../storage/plain.rs"]
 mod plain;
+#[path = "../common/plugin.rs"]
+mod plugin;
 mod backend;
 mod random;
 mod world;

@@ -20,7 +20,11 @@ fn few(steps: u64) -> PruneOptions {
 }
 
 fn prune(world: &World, target: PruneTarget, options: PruneOptions) -> PruneReport {
-    world.history.prune(target, options, &mut |_| {}).unwrap()
+    let floor = world.history.floor().unwrap();
+    let planned = world.history.version_to_keep(Some(target)).unwrap().max(floor);
+    let report = world.history.prune(target, options, &mut |_| {}).unwrap();
+    assert_eq!(report.floor, planned, "{target:?}");
+    report
 }
 
 /// Ten blocks of two commits each, numbers 1 to 10.

@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../common/plugin.rs"]
+mod plugin;
 mod support;
 mod files;
 mod hostile;

@@ -12,31 +12,15 @@ use supervm_engine::layout::{
 };
 use supervm_engine::storage::{OpenOptions, Storage};
 use supervm_engine::transfer::Place;
-use supervm_plugin_sdk::load::{self, Plugin};
+use supervm_plugin_sdk::load::Plugin;
 use supervm_plugin_sdk::{Durability, ErrorKind, OpenMode, Result, WriteBatch};
+
+pub(crate) use crate::plugin::find;
 
 pub(crate) const BACKENDS: [&str; 5] = ["memory", "rocksdb", "lmdb", "leveldb", "sqlite"];
 pub(crate) const CHAIN_ID: u64 = 77;
 
 pub(crate) static NO_OPTIONS: LazyLock<toml::Table> = LazyLock::new(toml::Table::new);
-
-/// The backend, or why it cannot be used.
-pub(crate) fn find(name: &str) -> Result<Plugin, String> {
-    let linked = load::linked().unwrap();
-    if let Some(plugin) = linked.into_iter().find(|plugin| plugin.descriptor().name == name) {
-        return Ok(plugin);
-    }
-    let executable = std::env::current_exe().unwrap();
-    let dir = executable.parent().and_then(Path::parent).unwrap();
-    let library = dir.join(format!("libsupervm_storage_{name}.so"));
-    if !library.is_file() {
-        return Err(format!(
-            "{} is missing; `cargo build --release -p supervm-storage-{name}` builds it",
-            library.display()
-        ));
-    }
-    Ok(load::library(&library, dir, None).unwrap())
-}
 
 pub(crate) fn place<'a>(plugin: &'a Plugin, dir: &'a Path) -> Place<'a> {
     Place { plugin, dir, options: &NO_OPTIONS }
