@@ -117,8 +117,11 @@ impl Source {
 
     /// Ends the reading.
     pub(super) fn close(self) -> Result<()> {
-        let closed = self.storage.close();
-        self.copy.as_deref().map_or(Ok(()), remove_dir).and(closed)
+        let Self { storage, copy } = self;
+        let closed = storage.close();
+        // IMPORTANT: a database may go on writing in the background until its last handle is dropped.
+        drop(storage);
+        copy.as_deref().map_or(Ok(()), remove_dir).and(closed)
     }
 }
 

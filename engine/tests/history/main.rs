@@ -7,7 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../storage/plain.rs"]
+#[path = "../common/plain.rs"]
 mod plain;
 #[path = "../common/plugin.rs"]
 mod plugin;

@@ -1,6 +1,7 @@
 //! The storage handle over real plugins: `memory`, and `plain`, which has nothing that is optional.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../common/plain.rs"]
 mod plain;
 mod handle;
 mod range_delete;

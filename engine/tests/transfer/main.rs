@@ -1,12 +1,15 @@
 //! Exporting, importing, converting, incremental checkpoints and differences, on every backend.
 //!
-//! Each rule is a trial for each backend, or for each pair. Linked in here: `memory`. The others are shared libraries in the target
+//! Each rule is a trial for each backend, or for each pair. Linked in here: `memory`, and `plain`, which has nothing that
+//! is optional, for a rule of its own. The others are shared libraries in the target
 //! directory, where `cargo build --release --workspace` puts them; without its library a backend's trials are reported as ignored.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../common/plugin.rs"]
 mod plugin;
+#[path = "../common/plain.rs"]
+mod plain;
 mod support;
 mod files;
 mod hostile;
@@ -19,6 +22,8 @@ use libtest_mimic::{Arguments, Completion, Trial};
 use supervm_plugin_sdk::load::Plugin;
 use supervm_storage_memory as _;
 use support::{BACKENDS, find};
+
+supervm_plugin_sdk::export_plugin!(storage: plain::PlainStorage, name: "plain");
 
 /// A rule that holds on a backend.
 type Rule = (&'static str, fn(&Plugin));
@@ -57,5 +62,9 @@ fn main() {
             }
         }
     }
+    trials.push(Trial::test("nothing_is_left_of_a_copy_whose_database_writes_to_its_end", || {
+        pairs::lingering_copy();
+        Ok(())
+    }));
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -1,11 +1,11 @@
 //! From each backend to each other.
 
 use crate::PairRule;
-use crate::support::{archive, digest, files, names, past, place};
+use crate::support::{archive, digest, files, find, names, open, past, place};
 use supervm_engine::layout::Version;
 use supervm_engine::storage::unfinished;
 use supervm_engine::transfer::{
-    ExportAt, ExportOptions, ImportOptions, Resumed, convert, export, import,
+    ExportAt, ExportOptions, ImportOptions, Place, Resumed, convert, export, import,
 };
 use supervm_plugin_sdk::OpenMode;
 use supervm_plugin_sdk::load::Plugin;
@@ -52,4 +52,16 @@ fn importing(from: &Plugin, to: &Plugin) {
     assert_eq!(report.full_digest, exported.full_digest);
     assert_eq!(report.header.backend, from.descriptor().name);
     assert_eq!(digest(to, &target), digest(from, &source));
+}
+
+/// Not of a pair: LevelDB does so, and not every time.
+pub(crate) fn lingering_copy() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, target) = (dir.path().join("source"), dir.path().join("target"));
+    let (plain, memory) = (find("plain").unwrap(), find("memory").unwrap());
+    open(&plain, &source).close().unwrap();
+    let options = toml::toml! { lingers = true };
+    let lingering = Place { options: &options, ..place(&plain, &source) };
+    convert(lingering, place(&memory, &target), &mut |_| {}).unwrap();
+    assert_eq!(names(dir.path()), ["source", "target"]);
 }

@@ -2,7 +2,7 @@
 //! process.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -14,6 +14,8 @@ type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 pub(crate) struct PlainStorage {
     map: Mutex<Arc<Map>>,
     slow: bool,
+    /// Where a file is written when the storage is dropped.
+    lingers_in: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +29,8 @@ pub(crate) struct PlainConfig {
     unbind: bool,
     /// Let cursors take their time, for other threads to come in between.
     slow: bool,
+    /// Go on writing until the last handle is gone, as a database does that compacts in the background.
+    lingers: bool,
 }
 
 impl StorageFactory for PlainStorage {
@@ -46,7 +50,17 @@ impl StorageFactory for PlainStorage {
         if config.fail {
             return Err(Error::new(ErrorKind::Io, "open", "told to fail"));
         }
-        Ok(Self { map: Mutex::default(), slow: config.slow })
+        let lingers_in = config.lingers.then(|| dir.to_owned());
+        Ok(Self { map: Mutex::default(), slow: config.slow, lingers_in })
+    }
+}
+
+impl Drop for PlainStorage {
+    fn drop(&mut self) {
+        if let Some(dir) = &self.lingers_in {
+            std::fs::create_dir_all(dir).unwrap();
+            std::fs::write(dir.join("compacted"), b"late").unwrap();
+        }
     }
 }
 
