@@ -47,7 +47,7 @@ impl Inner {
                 return Err(poisoned(poison));
             }
             check_block(&sequencer, request.options.block)?;
-            if let Err(conflict) = self.check_conflicts(request) {
+            if let Err(conflict) = self.check_conflicts(&sequencer, request) {
                 self.counters.conflicts.add(1);
                 if mutant(Mutant::HoleAfterConflict) {
                     sequencer.last = sequencer.last.next();
@@ -77,7 +77,12 @@ impl Inner {
         }
     }
 
-    fn check_conflicts(&self, request: &Request<'_>) -> Result<()> {
+    fn check_conflicts(&self, sequencer: &Sequencer, request: &Request<'_>) -> Result<()> {
+        if request.options.after.is_some_and(|after| after != sequencer.last) {
+            let refused = "something was committed since the version that this commit follows";
+            return Err(Error::new(ErrorKind::Conflict, "commit", refused)
+                .with("last_version", sequencer.last));
+        }
         let mut window = request.read_version;
         if mutant(Mutant::WindowAtCommit) {
             window = self.readers.visible();
@@ -245,7 +250,7 @@ fn delta(request: &Request<'_>) -> StateAccumulator {
     delta
 }
 
-fn check_block(sequencer: &Sequencer, block: Option<Block>) -> Result<()> {
+pub(super) fn check_block(sequencer: &Sequencer, block: Option<Block>) -> Result<()> {
     let (Some(block), Some(last)) = (block, &sequencer.last_block) else { return Ok(()) };
     if block.number > last.number && block.timestamp >= last.timestamp {
         return Ok(());

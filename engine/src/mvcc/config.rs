@@ -1,6 +1,6 @@
 //! What a store can be told.
 
-use crate::layout::HistoryMode;
+use crate::layout::{HistoryMode, Version};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,6 +35,8 @@ pub struct CommitOptions {
     pub acknowledgement: Option<Acknowledgement>,
     /// The block that ends with this commit.
     pub block: Option<Block>,
+    /// Commit only when this is still the newest version, whatever was read; a conflict otherwise.
+    pub after: Option<Version>,
 }
 
 /// A block that a commit ends.

@@ -52,3 +52,4 @@ pub use store::MvccStore;
 pub use txn::{Savepoint, Txn};
 
 pub(crate) use txn::TxnRows;
+pub(crate) use value::Value;

@@ -1,8 +1,8 @@
 //! The store's handle.
 
 use super::auto_gc::AutoGc;
-use super::commit::poisoned;
-use super::config::{AutoGcConfig, GcConfig, Isolation, MvccConfig};
+use super::commit::{check_block, poisoned};
+use super::config::{AutoGcConfig, Block, GcConfig, Isolation, MvccConfig};
 use super::gc::{GcReport, GcStats};
 use super::group::Ticket;
 use super::inner::Inner;
@@ -111,6 +111,14 @@ impl MvccStore {
     /// The last block that was committed.
     pub fn last_block(&self) -> Option<BlockRecord> {
         self.0.inner.group.last_block()
+    }
+
+    /// May `block` be the next one?
+    ///
+    /// # Errors
+    /// `InvalidArgument` when its number is not above the last block's, or its time before that one's.
+    pub fn check_block(&self, block: Block) -> Result<()> {
+        check_block(&self.0.inner.sequencer.lock(), Some(block))
     }
 
     /// The storage beneath; `None` when the store is in memory.

@@ -7,7 +7,7 @@ const INLINE_BYTES_MAX: usize = 14;
 
 /// What a version of a key holds. Cheap to clone: a short value is copied, a long one is shared.
 #[derive(Clone)]
-pub(super) struct Value(Repr);
+pub(crate) struct Value(Repr);
 
 #[derive(Clone)]
 enum Repr {
@@ -22,10 +22,10 @@ enum Repr {
 const _: () = assert!(size_of::<Value>() == 16);
 
 impl Value {
-    pub(super) const UNLOADED: Self = Self(Repr::Unloaded);
-    pub(super) const ABSENT: Self = Self(Repr::Absent);
+    pub(crate) const UNLOADED: Self = Self(Repr::Unloaded);
+    pub(crate) const ABSENT: Self = Self(Repr::Absent);
 
-    pub(super) fn new(bytes: &[u8]) -> Self {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
         let mut inline = [0; INLINE_BYTES_MAX];
         match inline.get_mut(..bytes.len()) {
             Some(place) => {
@@ -37,7 +37,7 @@ impl Value {
     }
 
     /// The bytes; `None` when the key does not exist.
-    pub(super) fn bytes(&self) -> Option<&[u8]> {
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
         match &self.0 {
             Repr::Unloaded | Repr::Absent => None,
             Repr::Inline(length, bytes) => Some(&bytes[..usize::from(*length)]),
@@ -45,12 +45,12 @@ impl Value {
         }
     }
 
-    pub(super) fn is_loaded(&self) -> bool {
+    pub(crate) fn is_loaded(&self) -> bool {
         !matches!(self.0, Repr::Unloaded)
     }
 
     /// Bytes that the value takes besides its own place.
-    pub(super) fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         match &self.0 {
             Repr::Shared(bytes) => bytes.slice.len() + 2 * size_of::<usize>(),
             _ => 0,

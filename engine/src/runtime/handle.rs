@@ -170,6 +170,19 @@ impl Runtime {
     ) -> Result<Receipt> {
         self.check_origin(module)?;
         self.check_bounds(arguments, context)?;
+        let _permit = self.0.machine.permits.acquire();
+        self.call_permitted(view, module, function, arguments, context)
+    }
+
+    /// As [`call_on`](Self::call_on), for who has a permit, and a contract and bounds that were checked.
+    pub(super) fn call_permitted(
+        &self,
+        view: Box<dyn StateView>,
+        module: &Module,
+        function: &str,
+        arguments: &CallArguments,
+        context: &CallContext,
+    ) -> Result<Receipt> {
         let mut transaction = Box::new(Transaction {
             runtime: Arc::clone(&self.0),
             journal: Journal::new(view),
@@ -184,7 +197,6 @@ impl Runtime {
         let ending = match resolved {
             Ok((values, input)) => {
                 let entry = entry(module, function, values, input, context);
-                let _permit = self.0.machine.permits.acquire();
                 let ending;
                 (transaction, ending) = call::run(transaction, entry);
                 ending
@@ -218,7 +230,7 @@ impl Runtime {
             let read_version = txn.read_version();
             transact::write(&mut txn, receipt)?;
             tries -= 1;
-            match txn.commit_with(CommitOptions { acknowledgement, block: None }) {
+            match txn.commit_with(CommitOptions { acknowledgement, ..CommitOptions::default() }) {
                 Err(conflict) if conflict.kind() == ErrorKind::Conflict && tries > 0 => {
                     self.0.store.wait_for_newer(read_version);
                 }
@@ -266,7 +278,7 @@ impl Runtime {
         Err(Error::new(ErrorKind::InvalidArgument, "use contract", message))
     }
 
-    fn check_bounds(&self, arguments: &CallArguments, context: &CallContext) -> Result<()> {
+    pub(super) fn check_bounds(&self, arguments: &CallArguments, context: &CallContext) -> Result<()> {
         let config = &self.0.config;
         let refused = |message| Err(Error::new(ErrorKind::InvalidArgument, "call", message));
         if context.gas_limit > config.gas_limit {

@@ -3,6 +3,7 @@
 //! A [`Runtime`] checks and compiles a contract once ([`Runtime::module`]) and runs each call on a fresh instance, on a
 //! [`Journal`](crate::state::Journal) over what a transaction sees of chain state. A call changes nothing: what it would change is in its
 //! [`Receipt`]. [`Runtime::transact`] commits that when nothing that the call read has changed meanwhile, [`Runtime::commit`] in any case.
+//! [`Runtime::run_block`] runs many, in an order, as one commit.
 //! A contract that fails leaves a [`Trap`] in the receipt; an `Err` is a failure of the node.
 //!
 //! The result of a call, its gas included, is the same on every node with the same configuration, host packs and code. This is
@@ -27,7 +28,9 @@ mod code;
 mod shared;
 mod handle;
 mod transact;
+mod block;
 
+pub use block::{BlockReceipts, BlockTransaction};
 pub use handle::Runtime;
 pub use module::{Module, Signature};
 pub use receipt::{CallArguments, CallContext, GAS_LIMIT_DEFAULT, Receipt};

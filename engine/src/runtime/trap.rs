@@ -49,6 +49,11 @@ pub enum Trap {
         /// For the contract's author.
         message: String,
     },
+    /// No contract is deployed at the address.
+    MissingContract {
+        /// The address, in hexadecimal digits.
+        address: String,
+    },
     /// The contract has no such function that can be called.
     MissingExport {
         /// The function's name.
@@ -79,6 +84,7 @@ impl Trap {
             Self::ReadOnlyCall => "read-only-call",
             Self::LimitExceeded { .. } => "limit-exceeded",
             Self::Abort { .. } => "abort",
+            Self::MissingContract { .. } => "missing-contract",
             Self::MissingExport { .. } => "missing-export",
             Self::BadArguments { .. } => "bad-arguments",
         }
@@ -87,7 +93,13 @@ impl Trap {
     /// Is the gas that is left given back? Only where the host ended the call on the contract's or the caller's word, since
     /// the gas used until an instruction traps depends on how the code was compiled.
     pub fn refunds_gas(&self) -> bool {
-        matches!(self, Self::Abort { .. } | Self::MissingExport { .. } | Self::BadArguments { .. })
+        matches!(
+            self,
+            Self::Abort { .. }
+                | Self::MissingContract { .. }
+                | Self::MissingExport { .. }
+                | Self::BadArguments { .. }
+        )
     }
 
     /// The trap that an instruction raised; `None` for those that the enabled instructions cannot raise.
@@ -131,6 +143,9 @@ impl fmt::Display for Trap {
             Self::ReadOnlyCall => f.write_str("a write in a read-only call"),
             Self::LimitExceeded { what } => write!(f, "limit exceeded: {what}"),
             Self::Abort { code, message } => write!(f, "aborted with code {code}: {message}"),
+            Self::MissingContract { address } => {
+                write!(f, "no contract is deployed at {address}")
+            }
             Self::MissingExport { function } => {
                 write!(f, "the contract has no function \"{function}\" that can be called")
             }
@@ -164,6 +179,7 @@ mod tests {
             Trap::ReadOnlyCall,
             Trap::LimitExceeded { what: "events".into() },
             Trap::Abort { code: 1, message: "no".into() },
+            Trap::MissingContract { address: "07".into() },
             Trap::MissingExport { function: "f".into() },
             Trap::BadArguments { what: "two".into() },
         ] {

@@ -1,8 +1,9 @@
 //! Keys of contract state.
 
 use crate::layout::{Area, STATE_KEY_BYTES_MAX};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
+use std::str::FromStr;
 use supervm_plugin_sdk::CONTRACT_KEY_BYTES_MAX;
 use supervm_plugin_sdk::host::{ADDRESS_BYTES, Address};
 
@@ -18,6 +19,9 @@ const _: () = assert!(ADDRESS_BYTES + CONTRACT_KEY_BYTES_MAX <= STATE_KEY_BYTES_
 /// let key = StateKey { contract: [7; 20], key: b"balance".to_vec() };
 /// assert_eq!(StateKey::from_bytes(&key.to_bytes()), Some(key));
 /// assert_eq!(StateKey::from_bytes(b"short"), None);
+/// let key = StateKey { contract: [7; 20], key: b"balance".to_vec() };
+/// assert_eq!(key.to_string().parse(), Ok(key));
+/// assert!("07:62".parse::<StateKey>().is_err());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StateKey {
@@ -51,6 +55,31 @@ impl fmt::Display for StateKey {
 impl Serialize for StateKey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+/// Reads the text back.
+impl FromStr for StateKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = || {
+            let (contract, key) = text.split_once(':')?;
+            let contract = hex::decode(contract).ok()?.try_into().ok()?;
+            Some(Self { contract, key: hex::decode(key).ok()? })
+        };
+        parse().ok_or_else(|| {
+            format!(
+                "\"{text}\" is no key of state; expected 40 hexadecimal digits of the contract's address, a colon, and those of the key"
+            )
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for StateKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
     }
 }
 

@@ -87,6 +87,7 @@ impl Chain {
             let options = CommitOptions {
                 acknowledgement: Some(Acknowledgement::Visible),
                 block: Some(Block { number, timestamp }),
+                ..CommitOptions::default()
             };
             txn.commit_with(options).unwrap();
         }

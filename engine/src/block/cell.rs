@@ -1,0 +1,88 @@
+//! A key as the block has it so far.
+
+use crate::mvcc::Value;
+use parking_lot::{Mutex, MutexGuard};
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use triomphe::Arc;
+
+/// Which transaction of the block a value is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Writer(u32);
+
+impl Writer {
+    /// None: the state before the block.
+    pub(super) const BEFORE_BLOCK: Self = Self(0);
+
+    /// The transaction at `index`.
+    pub(super) fn transaction(index: usize) -> Self {
+        Self(index as u32 + 1)
+    }
+
+    /// Is it the state before the block, or one of the first `count` transactions?
+    pub(super) fn is_within(self, count: usize) -> bool {
+        self.0 as usize <= count
+    }
+}
+
+/// A key with its newest merged value; clones are the same cell.
+#[derive(Clone)]
+pub(super) struct Cell(Arc<Content>);
+
+struct Content {
+    key: Box<[u8]>,
+    slot: Mutex<Slot>,
+}
+
+/// What a cell holds.
+pub(super) struct Slot {
+    pub(super) value: Value,
+    pub(super) writer: Writer,
+}
+
+impl Cell {
+    /// A cell whose value has not been asked for.
+    pub(super) fn new(key: &[u8]) -> Self {
+        let slot = Slot { value: Value::UNLOADED, writer: Writer::BEFORE_BLOCK };
+        Self(Arc::new(Content { key: key.into(), slot: Mutex::new(slot) }))
+    }
+
+    pub(super) fn key(&self) -> &[u8] {
+        &self.0.key
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Slot> {
+        self.0.slot.lock()
+    }
+
+    pub(super) fn writer(&self) -> Writer {
+        self.lock().writer
+    }
+}
+
+/// Cells order by their keys.
+impl Borrow<[u8]> for Cell {
+    fn borrow(&self) -> &[u8] {
+        self.key()
+    }
+}
+
+impl PartialEq for Cell {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Cell {}
+
+impl PartialOrd for Cell {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Cell {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(other.key())
+    }
+}

@@ -1,0 +1,156 @@
+//! The state as the merged transactions of a block leave it, over the state before the block.
+//!
+//! Any number of workers read it while one merges. A cell changes as a whole; the cells of a transaction do not change at once, and whoever
+//! reads between them is found out by [`is_current`](Merged::is_current).
+
+use super::cell::{Cell, Writer};
+use super::trace::{Trace, Walk};
+use crate::mvcc::{Txn, Value};
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeSet;
+use std::hash::BuildHasher;
+use std::ops::Bound;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use supervm_plugin_sdk::{Direction, KeyRange, Result};
+
+/// A power of two, and many times the number of workers.
+const SHARDS: usize = 128;
+
+pub(super) struct Merged {
+    /// Random, so that nobody can choose keys that collide.
+    hasher: foldhash::fast::RandomState,
+    shards: Box<[RwLock<HashTable<Cell>>]>,
+    written: Mutex<Written>,
+    /// Transactions that are merged.
+    front: AtomicUsize,
+}
+
+/// The cells that merged transactions wrote, each once.
+#[derive(Default)]
+struct Written {
+    /// In the order of their first write; not in `ordered` yet, since most blocks never scan.
+    fresh: Vec<Cell>,
+    ordered: BTreeSet<Cell>,
+}
+
+impl Written {
+    fn ordered(&mut self) -> &BTreeSet<Cell> {
+        self.ordered.extend(self.fresh.drain(..));
+        &self.ordered
+    }
+}
+
+impl Merged {
+    pub(super) fn new() -> Self {
+        Self {
+            hasher: foldhash::fast::RandomState::default(),
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            written: Mutex::default(),
+            front: AtomicUsize::new(0),
+        }
+    }
+
+    /// How many transactions are merged.
+    pub(super) fn front(&self) -> usize {
+        self.front.load(Ordering::Acquire)
+    }
+
+    /// Calls `use_value` with the value of `key`; returns its cell and who wrote it. `base` sees the state before the block.
+    pub(super) fn read<R>(
+        &self,
+        base: &mut Txn,
+        key: &[u8],
+        use_value: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> Result<(R, Cell, Writer)> {
+        let cell = self.cell(key);
+        let mut slot = cell.lock();
+        if !slot.value.is_loaded() {
+            slot.value = base.read_with(key, |found| found.map_or(Value::ABSENT, Value::new))?;
+        }
+        let (result, writer) = (use_value(slot.value.bytes()), slot.writer);
+        drop(slot);
+        Ok((result, cell, writer))
+    }
+
+    /// Merges the writes of the transaction at `index`, which is the next one.
+    pub(super) fn merge(&self, index: usize, writes: &[(Vec<u8>, Option<Vec<u8>>)]) {
+        debug_assert_eq!(self.front(), index);
+        let mut fresh = Vec::new();
+        for (key, value) in writes {
+            let cell = self.cell(key);
+            let mut slot = cell.lock();
+            if slot.writer == Writer::BEFORE_BLOCK {
+                fresh.push(cell.clone());
+            }
+            slot.value = value.as_deref().map_or(Value::ABSENT, Value::new);
+            slot.writer = Writer::transaction(index);
+        }
+        if !fresh.is_empty() {
+            self.written.lock().fresh.append(&mut fresh);
+        }
+        // IMPORTANT: last, so that whoever reads it and then scans finds every cell of those that it counts.
+        self.front.store(index + 1, Ordering::Release);
+    }
+
+    /// Would a transaction that is run now read what `trace` says?
+    pub(super) fn is_current(&self, trace: &Trace) -> bool {
+        trace.reads.iter().all(|(cell, writer)| cell.writer() == *writer)
+            && trace.walks.iter().all(|walk| self.is_walk_current(walk))
+    }
+
+    fn is_walk_current(&self, walk: &Walk) -> bool {
+        let Some(covered) = walk.covered() else { return true };
+        let mut written = self.written.lock();
+        written.ordered().range::<[u8], _>(covered).all(|cell| cell.writer().is_within(walk.front))
+    }
+
+    /// Appends to `page` the next written cells of `range` in `direction`, at most `most`; `false` when there are no more.
+    pub(super) fn page(
+        &self,
+        range: KeyRange<'_>,
+        direction: Direction,
+        most: usize,
+        page: &mut Vec<Cell>,
+    ) -> bool {
+        if range.is_empty() {
+            return false;
+        }
+        let mut written = self.written.lock();
+        let end = range.end.map_or(Bound::Unbounded, Bound::Excluded);
+        let cells = written.ordered().range::<[u8], _>((Bound::Included(range.start), end));
+        let before = page.len();
+        match direction {
+            Direction::Forward => page.extend(cells.take(most).cloned()),
+            Direction::Reverse => page.extend(cells.rev().take(most).cloned()),
+        }
+        page.len() - before == most
+    }
+
+    /// Makes what the block changed the writes of `txn`.
+    pub(super) fn write_to(&self, txn: &mut Txn) -> Result<()> {
+        let Written { fresh, ordered } = &*self.written.lock();
+        for cell in ordered.iter().chain(fresh) {
+            match cell.lock().value.bytes() {
+                Some(value) => txn.write(cell.key(), value)?,
+                None => txn.delete(cell.key())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn cell(&self, key: &[u8]) -> Cell {
+        let hash = self.hasher.hash_one(key);
+        // The table uses the highest bits and the lowest ones; these are in between.
+        let shard = &self.shards[(hash >> 32) as usize % SHARDS];
+        if let Some(cell) = shard.read().find(hash, |cell| cell.key() == key) {
+            return cell.clone();
+        }
+        let rehash = |cell: &Cell| self.hasher.hash_one(cell.key());
+        match shard.write().entry(hash, |cell| cell.key() == key, rehash) {
+            Entry::Occupied(there) => there.get().clone(),
+            Entry::Vacant(place) => place.insert(Cell::new(key)).get().clone(),
+        }
+    }
+}

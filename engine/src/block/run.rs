@@ -1,0 +1,234 @@
+//! One block being run.
+
+use super::executor::{Ran, Transactions};
+use super::merged::Merged;
+use super::pace::Pace;
+use super::stats::BlockStats;
+use super::trace::Trace;
+use super::turns::Turns;
+use super::view::BlockView;
+use parking_lot::Mutex;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use supervm_plugin_sdk::{Error, ErrorKind, Result};
+
+/// How far ahead of the last merged transaction others are run.
+const WINDOW: usize = 64;
+
+pub(super) struct Run<'a, T: Transactions> {
+    transactions: &'a T,
+    merged: Arc<Merged>,
+    /// For each transaction the one whose writes it says it needs.
+    predecessors: Vec<Option<usize>>,
+    turns: Turns,
+    /// What waits for its turn.
+    slots: Vec<Mutex<Slot<T::Output>>>,
+    /// Whoever holds it merges.
+    merging: Mutex<Merging<T::Output>>,
+}
+
+/// What is known of a transaction that is not merged.
+enum Slot<T> {
+    /// Nobody has taken it, or somebody runs it.
+    Empty,
+    /// It was taken, and nothing was gained by running it ahead.
+    InTurn,
+    /// It was run ahead; what it did and what that rests on.
+    Ahead(Trace, Result<Ran<T>>),
+}
+
+struct Merging<T> {
+    outputs: Vec<T>,
+    stats: BlockStats,
+    pace: Pace,
+    failure: Option<Error>,
+}
+
+impl<'a, T: Transactions> Run<'a, T> {
+    pub(super) fn new(
+        transactions: &'a T,
+        merged: &Arc<Merged>,
+        predecessors: Vec<Option<usize>>,
+        pace: Pace,
+    ) -> Self {
+        let count = transactions.len();
+        let limit = limit(0, &pace).min(count);
+        let stats = BlockStats { transactions: count as u64, ..BlockStats::default() };
+        let outputs = Vec::with_capacity(count);
+        Self {
+            transactions,
+            merged: Arc::clone(merged),
+            predecessors,
+            turns: Turns::new(count, limit),
+            slots: (0..count).map(|_| Mutex::new(Slot::Empty)).collect(),
+            merging: Mutex::new(Merging { outputs, stats, pace, failure: None }),
+        }
+    }
+
+    /// Will the whole block run one by one?
+    pub(super) fn is_one_by_one(&self) -> bool {
+        self.merging.lock().pace.one_by_one() >= self.transactions.len()
+    }
+
+    /// Runs all transactions on this thread, each at its turn.
+    pub(super) fn one_by_one(&self, view: &BlockView) {
+        let worker = &mut self.transactions.worker();
+        let mut merging = self.merging.lock();
+        let count = self.transactions.len();
+        for index in 0..count {
+            merging.stats.in_turn += 1;
+            if !self.merge(&mut merging, index, self.run(worker, index, view, true)) {
+                return;
+            }
+        }
+        merging.pace.ran_one_by_one(count);
+    }
+
+    /// Runs and merges transactions until none is left; called by several threads.
+    pub(super) fn work(&self, view: &BlockView) {
+        let worker = &mut self.transactions.worker();
+        loop {
+            // Before the first transaction that runs one by one, nobody has taken one.
+            self.merge_all(worker, view);
+            if self.turns.is_over() {
+                return;
+            }
+            match self.turns.take() {
+                Some(index) => {
+                    let ran = self.run_ahead(worker, index, view);
+                    *self.slots[index].lock() = ran;
+                }
+                None => self.turns.wait(),
+            }
+        }
+    }
+
+    /// What was done, in the transactions' order.
+    pub(super) fn finish(self) -> Result<(Vec<T::Output>, BlockStats, Pace)> {
+        let Merging { outputs, stats, pace, failure } = self.merging.into_inner();
+        match failure {
+            Some(failure) => Err(failure),
+            None => Ok((outputs, stats, pace)),
+        }
+    }
+
+    fn run_ahead(
+        &self,
+        worker: &mut T::Worker,
+        index: usize,
+        view: &BlockView,
+    ) -> Slot<T::Output> {
+        if self.predecessors[index].is_some_and(|before| before >= self.merged.front()) {
+            return Slot::InTurn;
+        }
+        let ran = self.run(worker, index, view, false);
+        Slot::Ahead(view.take_trace(), ran)
+    }
+
+    fn run(
+        &self,
+        worker: &mut T::Worker,
+        index: usize,
+        view: &BlockView,
+        is_exact: bool,
+    ) -> Result<Ran<T::Output>> {
+        view.begin(is_exact);
+        let run = || self.transactions.run(worker, index, view);
+        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panicked(index, &*panic)))
+    }
+
+    /// Merges what waits for its turn, unless somebody else does.
+    fn merge_all(&self, worker: &mut T::Worker, view: &BlockView) {
+        loop {
+            let Some(mut merging) = self.merging.try_lock() else { return };
+            while self.merge_next(&mut merging, worker, view) {}
+            drop(merging);
+            // Whoever put something there meanwhile found the lock taken.
+            if !self.is_next_waiting() {
+                return;
+            }
+        }
+    }
+
+    fn is_next_waiting(&self) -> bool {
+        let next = self.slots.get(self.merged.front());
+        !self.turns.is_over() && next.is_some_and(|slot| !matches!(*slot.lock(), Slot::Empty))
+    }
+
+    /// Merges the next transaction, if it was run ahead or is to be run one by one; `false` otherwise.
+    fn merge_next(
+        &self,
+        merging: &mut Merging<T::Output>,
+        worker: &mut T::Worker,
+        view: &BlockView,
+    ) -> bool {
+        let index = self.merged.front();
+        if self.turns.is_over() || index == self.slots.len() {
+            self.turns.end();
+            return false;
+        }
+        let slot = std::mem::replace(&mut *self.slots[index].lock(), Slot::Empty);
+        let Merging { stats, pace, .. } = merging;
+        let ran = match slot {
+            Slot::Ahead(trace, Ok(ran)) if self.merged.is_current(&trace) => {
+                stats.ran_ahead += 1;
+                pace.ran_ahead(false);
+                Ok(ran)
+            }
+            Slot::Ahead(..) => {
+                stats.reruns += 1;
+                pace.ran_ahead(true);
+                self.run(worker, index, view, true)
+            }
+            Slot::InTurn => {
+                stats.in_turn += 1;
+                self.run(worker, index, view, true)
+            }
+            Slot::Empty if pace.one_by_one() > 0 && self.turns.take_at(index) => {
+                stats.in_turn += 1;
+                pace.ran_one_by_one(1);
+                self.run(worker, index, view, true)
+            }
+            Slot::Empty => return false,
+        };
+        let is_merged = self.merge(merging, index, ran);
+        if is_merged {
+            self.turns.set_limit(limit(index + 1, &merging.pace));
+        }
+        is_merged
+    }
+
+    /// Merges what a transaction did; a failure ends the block, and is `false`.
+    fn merge(
+        &self,
+        merging: &mut Merging<T::Output>,
+        index: usize,
+        ran: Result<Ran<T::Output>>,
+    ) -> bool {
+        match ran {
+            Ok(Ran { output, writes }) => {
+                self.merged.merge(index, &writes);
+                merging.outputs.push(output);
+                true
+            }
+            Err(error) => {
+                merging.failure = Some(error.with("transaction", index));
+                self.turns.end();
+                false
+            }
+        }
+    }
+}
+
+/// Up to where transactions may be taken when `front` are merged. None while they run one by one: who merges takes them.
+fn limit(front: usize, pace: &Pace) -> usize {
+    if pace.one_by_one() > 0 { front } else { front + WINDOW }
+}
+
+fn panicked(index: usize, panic: &(dyn Any + Send)) -> Error {
+    let said = panic.downcast_ref::<&str>().copied();
+    let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let message = format!("transaction {index} panicked: {}", said.unwrap_or("no message"));
+    Error::new(ErrorKind::Internal, "run block", message)
+}

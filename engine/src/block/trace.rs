@@ -1,0 +1,74 @@
+//! What a run read, to be compared with what it would read now.
+
+use super::cell::{Cell, Writer};
+use std::ops::Bound;
+use supervm_plugin_sdk::{Direction, KeyRange};
+
+/// The reads of one run.
+#[derive(Default)]
+pub(super) struct Trace {
+    /// The cells that were read, absent keys included, with who had written them.
+    pub(super) reads: Vec<(Cell, Writer)>,
+    /// The ranges that were walked.
+    pub(super) walks: Vec<Walk>,
+}
+
+impl Trace {
+    pub(super) fn clear(&mut self) {
+        self.reads.clear();
+        self.walks.clear();
+    }
+}
+
+/// A range that was walked, as far as it was.
+pub(super) struct Walk {
+    start: Vec<u8>,
+    end: Option<Vec<u8>>,
+    direction: Direction,
+    /// Transactions that were merged when the walk began: it may have missed what later ones wrote.
+    pub(super) front: usize,
+    /// The last key that the walk came to; empty before the first.
+    last: Vec<u8>,
+    is_at_end: bool,
+}
+
+impl Walk {
+    pub(super) fn new(range: KeyRange<'_>, direction: Direction, front: usize) -> Self {
+        Self {
+            start: range.start.to_vec(),
+            end: range.end.map(<[u8]>::to_vec),
+            direction,
+            front,
+            last: Vec::new(),
+            is_at_end: range.is_empty(),
+        }
+    }
+
+    /// Notes that the walk came to `key`, or to its end.
+    pub(super) fn came_to(&mut self, key: Option<&[u8]>) {
+        match key {
+            Some(key) => {
+                self.last.clear();
+                self.last.extend_from_slice(key);
+            }
+            None => self.is_at_end = true,
+        }
+    }
+
+    /// The part of the range that was walked; `None` for nothing.
+    pub(super) fn covered(&self) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+        let start = Bound::Included(self.start.as_slice());
+        let end = self.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        if KeyRange::new(&self.start, self.end.as_deref()).is_empty() {
+            return None;
+        }
+        if self.is_at_end {
+            return Some((start, end));
+        }
+        let last = (!self.last.is_empty()).then_some(Bound::Included(self.last.as_slice()))?;
+        Some(match self.direction {
+            Direction::Forward => (start, last),
+            Direction::Reverse => (last, end),
+        })
+    }
+}

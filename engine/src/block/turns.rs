@@ -1,0 +1,90 @@
+//! Who runs which transaction next, and waiting for a turn.
+
+use crossbeam_utils::{Backoff, CachePadded};
+use parking_lot::{Condvar, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Hands out the transactions of a block, each once, in order.
+pub(super) struct Turns {
+    count: usize,
+    /// The next transaction that is taken.
+    next: CachePadded<AtomicUsize>,
+    /// Transactions below it may be taken.
+    limit: CachePadded<AtomicUsize>,
+    is_over: AtomicBool,
+    waiting: AtomicUsize,
+    lock: Mutex<()>,
+    changed: Condvar,
+}
+
+impl Turns {
+    pub(super) fn new(count: usize, limit: usize) -> Self {
+        Self {
+            count,
+            next: CachePadded::default(),
+            limit: CachePadded::new(AtomicUsize::new(limit)),
+            is_over: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            lock: Mutex::new(()),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Takes the next transaction; `None` while none may be taken.
+    pub(super) fn take(&self) -> Option<usize> {
+        let within_limit =
+            |next: usize| (next < self.limit.load(Ordering::Acquire)).then_some(next + 1);
+        self.next.fetch_update(Ordering::AcqRel, Ordering::Acquire, within_limit).ok()
+    }
+
+    /// Takes the transaction at `index` if it is the next one, whatever the limit; for who merges.
+    pub(super) fn take_at(&self, index: usize) -> bool {
+        self.next.compare_exchange(index, index + 1, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Lets transactions below `limit` be taken.
+    pub(super) fn set_limit(&self, limit: usize) {
+        self.limit.store(limit.min(self.count), Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) > 0 && self.may_go_on() {
+            self.wake();
+        }
+    }
+
+    /// Ends the block, all of it merged or not.
+    pub(super) fn end(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
+    }
+
+    /// Waits until there may be something to take, or the block is over.
+    pub(super) fn wait(&self) {
+        let backoff = Backoff::new();
+        while !backoff.is_completed() {
+            if self.may_go_on() {
+                return;
+            }
+            backoff.snooze();
+        }
+        let mut locked = self.lock.lock();
+        // IMPORTANT: before the last look, so that whoever changes something after it wakes this thread.
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        while !self.may_go_on() {
+            self.changed.wait(&mut locked);
+        }
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.is_over() || self.next.load(Ordering::SeqCst) < self.limit.load(Ordering::SeqCst)
+    }
+
+    fn wake(&self) {
+        // Whoever has looked and not begun to wait holds the lock.
+        drop(self.lock.lock());
+        self.changed.notify_all();
+    }
+}

@@ -1,0 +1,170 @@
+//! Blocks of calls.
+
+use super::call::Ending;
+use super::handle::Runtime;
+use super::module::Module;
+use super::pool::Permit;
+use super::receipt::{CallArguments, CallContext, Receipt};
+use super::trap::Trap;
+use crate::block::{AccessList, BlockExecutor, BlockStats, BlockView, Ran, Transactions};
+use crate::layout::Version;
+use crate::mvcc::{Acknowledgement, Block};
+use crate::state::Changes;
+use std::collections::HashMap;
+use supervm_plugin_sdk::host::Address;
+use supervm_plugin_sdk::{ErrorKind, Result};
+
+/// How often a block is run when others than this runtime's calls commit meanwhile.
+const TRIES_MAX: u32 = 16;
+
+/// A transaction of a block: a call of a deployed contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockTransaction {
+    /// The contract's address.
+    pub contract: Address,
+    /// The exported function.
+    pub function: String,
+    /// What it is called with.
+    pub arguments: CallArguments,
+    /// Who calls.
+    pub sender: Address,
+    /// Most gas that it may use, at most the configured limit.
+    pub gas_limit: u64,
+    /// What it says it touches; a hint that may save time.
+    pub access: Option<AccessList>,
+}
+
+/// What a block leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockReceipts {
+    /// One receipt for each transaction, in their order.
+    pub receipts: Vec<Receipt>,
+    /// The version of the state after the block.
+    pub version: Version,
+    /// The digest of the state after the block; zeros when the store keeps none.
+    pub digest: [u8; 32],
+    /// How the block was run. Unlike the rest it depends on chance.
+    pub stats: BlockStats,
+}
+
+impl Runtime {
+    /// Runs the transactions of a block, in their order, and commits what they changed as one batch that ends the block.
+    ///
+    /// # Behavior
+    /// - The receipts and the state are those of running the transactions one by one, whatever the number of threads.
+    /// - A transaction that ends in a trap changes nothing and has a receipt like any other; so has one whose contract is not
+    ///   deployed.
+    /// - Calls by [`transact`](Self::transact) wait for the block. When anything else is committed meanwhile, the block is run again.
+    ///
+    /// # Errors
+    /// - `InvalidArgument` for a block that does not follow the last one, for too many transactions, and for a gas limit or an input above
+    ///   the configured one, with the transaction's index. Nothing was run then.
+    /// - `BatchTooLarge` when the block changes more than a batch holds; a smaller block does not.
+    /// - `Conflict` when others commit again and again; those of the storage. Nothing has changed.
+    pub fn run_block(
+        &self,
+        executor: &BlockExecutor,
+        block: Block,
+        transactions: &[BlockTransaction],
+        acknowledgement: Option<Acknowledgement>,
+    ) -> Result<BlockReceipts> {
+        let calls = Calls::new(self, block, transactions)?;
+        let _alone = self.0.turns.write();
+        let mut tries = TRIES_MAX;
+        loop {
+            tries -= 1;
+            let executed = executor.execute(self.store(), &calls)?;
+            match executed.commit(block, acknowledgement) {
+                Ok((receipts, stats, version)) => {
+                    let last = self.store().last_block().filter(|last| last.version == version);
+                    let digest = last.map_or([0; 32], |last| last.digest);
+                    return Ok(BlockReceipts { receipts, version, digest, stats });
+                }
+                Err(error) if error.kind() == ErrorKind::Conflict && tries > 0 => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// The transactions of a block as calls of this runtime.
+struct Calls<'a> {
+    runtime: &'a Runtime,
+    block: Block,
+    transactions: &'a [BlockTransaction],
+    /// The contracts that they call, so that no thread looks for one while the block runs; `None` = not deployed.
+    contracts: HashMap<Address, Option<Module>>,
+}
+
+impl<'a> Calls<'a> {
+    fn new(
+        runtime: &'a Runtime,
+        block: Block,
+        transactions: &'a [BlockTransaction],
+    ) -> Result<Self> {
+        runtime.store().check_block(block)?;
+        let mut calls = Self { runtime, block, transactions, contracts: HashMap::new() };
+        for (index, transaction) in transactions.iter().enumerate() {
+            let checked = runtime.check_bounds(&transaction.arguments, &calls.context(transaction));
+            checked.map_err(|error| error.with("transaction", index))?;
+            let address = transaction.contract;
+            if !calls.contracts.contains_key(&address) {
+                calls.contracts.insert(address, runtime.deployed(&address)?);
+            }
+        }
+        Ok(calls)
+    }
+
+    fn context(&self, transaction: &BlockTransaction) -> CallContext {
+        CallContext {
+            block_number: self.block.number,
+            timestamp: self.block.timestamp,
+            caller: transaction.sender,
+            gas_limit: transaction.gas_limit,
+            read_only: false,
+        }
+    }
+
+    fn receipt(&self, transaction: &BlockTransaction, view: &BlockView) -> Result<Receipt> {
+        let BlockTransaction { contract, function, arguments, gas_limit, .. } = transaction;
+        match self.contracts.get(contract).and_then(Option::as_ref) {
+            Some(module) => {
+                let context = self.context(transaction);
+                let view = Box::new(view.clone());
+                self.runtime.call_permitted(view, module, function, arguments, &context)
+            }
+            None => {
+                let trap = Trap::MissingContract { address: hex::encode(contract) };
+                let gas_used = Ending::refused(trap.clone(), *gas_limit).gas_used;
+                Ok(Receipt::trapped(Changes::default(), trap, gas_used))
+            }
+        }
+    }
+}
+
+impl<'a> Transactions for Calls<'a> {
+    type Output = Receipt;
+    /// A place in the instance pool, kept from one transaction to the next.
+    type Worker = Permit<'a>;
+
+    fn len(&self) -> usize {
+        self.transactions.len()
+    }
+
+    fn access(&self, index: usize) -> Option<&AccessList> {
+        self.transactions[index].access.as_ref()
+    }
+
+    fn worker(&self) -> Permit<'a> {
+        self.runtime.0.machine.permits.acquire()
+    }
+
+    fn run(&self, _: &mut Permit<'a>, index: usize, view: &BlockView) -> Result<Ran<Receipt>> {
+        let receipt = self.receipt(&self.transactions[index], view)?;
+        let write = |(key, value): (&crate::state::StateKey, &Option<Vec<u8>>)| {
+            (key.to_bytes(), value.clone())
+        };
+        let writes = receipt.writes.iter().map(write).collect();
+        Ok(Ran { output: receipt, writes })
+    }
+}

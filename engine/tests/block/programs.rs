@@ -1,0 +1,139 @@
+//! Transactions as small programs whose every write depends on everything that was read before it.
+
+use crate::model::Model;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::thread::yield_now;
+use supervm_engine::block::{AccessList, BlockView, Ran, Transactions};
+use supervm_engine::state::{Event, Journal, StateKey, StateView};
+use supervm_plugin_sdk::{ByteBuf, Direction, Result};
+
+pub(crate) const CONTRACT: [u8; 20] = [7; 20];
+
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    Read(Vec<u8>),
+    /// Writes a value that follows from what was read so far.
+    Write(Vec<u8>),
+    Delete(Vec<u8>),
+    Scan(Vec<u8>, Direction, u32),
+    /// Writes to a key whose name follows from what was read so far.
+    Create(Vec<u8>),
+    /// Undoes what was written so far, when what was read so far says so.
+    UndoMaybe,
+    /// Ends without effect, when what was read so far says so.
+    FailMaybe,
+    /// Lets another thread go on.
+    Yield,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Program {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) access: Option<AccessList>,
+}
+
+/// What is kept of a program's run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Report {
+    /// Of everything that was read.
+    seen: u64,
+    reads: Vec<StateKey>,
+    events: Vec<Event>,
+}
+
+impl Program {
+    pub(crate) fn new(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self { steps: steps.into_iter().collect(), access: None }
+    }
+
+    /// Adds 1 to the number of runs that are told of in `key`.
+    pub(crate) fn increment(key: &[u8]) -> Self {
+        Self::new([Step::Read(key.to_vec()), Step::Write(key.to_vec())])
+    }
+
+    pub(crate) fn run(&self, view: impl StateView) -> Result<Ran<Report>> {
+        let mut journal = Journal::new(view);
+        let (mut key, mut value) = (ByteBuf::new(), ByteBuf::new());
+        let mut seen = DefaultHasher::new();
+        let mut failed = false;
+        journal.savepoint();
+        for step in &self.steps {
+            match step {
+                Step::Read(name) => {
+                    let found = journal.get(&CONTRACT, name, &mut value)?;
+                    (found, found.then_some(&*value)).hash(&mut seen);
+                }
+                Step::Write(name) => {
+                    journal.set(&CONTRACT, name, &seen.finish().to_be_bytes());
+                    journal.emit(&CONTRACT, name);
+                }
+                Step::Delete(name) => journal.delete(&CONTRACT, name),
+                Step::Scan(prefix, direction, limit) => {
+                    let mut scan = journal.scan(&CONTRACT, prefix, *direction, *limit)?;
+                    while journal.scan_next(&mut scan, &mut key, &mut value)? {
+                        (&*key, &*value).hash(&mut seen);
+                    }
+                }
+                Step::Create(prefix) => {
+                    let nth = (seen.finish() % 16) as u8;
+                    journal.set(&CONTRACT, &[prefix.as_slice(), &[nth]].concat(), b"made");
+                }
+                Step::UndoMaybe if seen.finish().is_multiple_of(3) => {
+                    journal.rollback();
+                    journal.savepoint();
+                }
+                Step::FailMaybe if seen.finish().is_multiple_of(4) => {
+                    failed = true;
+                    break;
+                }
+                Step::Yield => yield_now(),
+                Step::UndoMaybe | Step::FailMaybe => {}
+            }
+        }
+        if failed {
+            journal.rollback();
+        }
+        let changes = journal.into_changes();
+        let output = Report {
+            seen: seen.finish(),
+            reads: changes.reads.into_iter().collect(),
+            events: changes.events,
+        };
+        let writes = changes.writes.into_iter();
+        Ok(Ran { output, writes: writes.map(|(key, value)| (key.to_bytes(), value)).collect() })
+    }
+}
+
+/// A block of programs.
+pub(crate) struct Programs<'a>(pub(crate) &'a [Program]);
+
+impl Programs<'_> {
+    /// Runs them one by one over a map.
+    pub(crate) fn run_on(&self, model: &Model) -> Vec<Report> {
+        let run = |program: &Program| {
+            let ran = program.run(model.clone()).unwrap();
+            model.apply(&ran.writes);
+            ran.output
+        };
+        self.0.iter().map(run).collect()
+    }
+}
+
+impl Transactions for Programs<'_> {
+    type Output = Report;
+    type Worker = ();
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn access(&self, index: usize) -> Option<&AccessList> {
+        self.0[index].access.as_ref()
+    }
+
+    fn worker(&self) {}
+
+    fn run(&self, (): &mut (), index: usize, view: &BlockView) -> Result<Ran<Report>> {
+        self.0[index].run(view.clone())
+    }
+}
