@@ -151,8 +151,7 @@ impl BlockExecutor {
 fn start_threads(count: usize) -> Result<ThreadPool> {
     let named = |nth| format!("supervm-block-{nth}");
     ThreadPoolBuilder::new().num_threads(count).thread_name(named).build().map_err(|error| {
-        Error::new(ErrorKind::Io, "start block executor", error.to_string())
-            .with("threads", count)
+        Error::new(ErrorKind::Io, "start block executor", error.to_string()).with("threads", count)
     })
 }
 

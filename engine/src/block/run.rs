@@ -11,10 +11,15 @@ use parking_lot::Mutex;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use supervm_plugin_sdk::{Error, ErrorKind, Result};
 
 /// How far ahead of the last merged transaction others are run.
 const WINDOW: usize = 64;
+/// A worker takes as many transactions at once as run in about this time, so that short ones are not dearer to hand out than to run,
+const BURST: Duration = Duration::from_micros(8);
+/// but no more than this: none of them sees what the others of a burst write.
+const BURST_TRANSACTIONS_MAX: usize = 8;
 
 pub(super) struct Run<'a, T: Transactions> {
     transactions: &'a T,
@@ -88,19 +93,23 @@ impl<'a, T: Transactions> Run<'a, T> {
     /// Runs and merges transactions until none is left; called by several threads.
     pub(super) fn work(&self, view: &BlockView) {
         let worker = &mut self.transactions.worker();
+        let mut burst = 1;
         loop {
             // Before the first transaction that runs one by one, nobody has taken one.
             self.merge_all(worker, view);
             if self.turns.is_over() {
                 return;
             }
-            match self.turns.take() {
-                Some(index) => {
-                    let ran = self.run_ahead(worker, index, view);
-                    *self.slots[index].lock() = ran;
-                }
-                None => self.turns.wait(),
+            let Some(taken) = self.turns.take(burst) else {
+                self.turns.wait();
+                continue;
+            };
+            let (count, start) = (taken.len(), Instant::now());
+            for index in taken {
+                let ran = self.run_ahead(worker, index, view);
+                *self.slots[index].lock() = ran;
             }
+            burst = next_burst(count, start.elapsed());
         }
     }
 
@@ -113,12 +122,7 @@ impl<'a, T: Transactions> Run<'a, T> {
         }
     }
 
-    fn run_ahead(
-        &self,
-        worker: &mut T::Worker,
-        index: usize,
-        view: &BlockView,
-    ) -> Slot<T::Output> {
+    fn run_ahead(&self, worker: &mut T::Worker, index: usize, view: &BlockView) -> Slot<T::Output> {
         if self.predecessors[index].is_some_and(|before| before >= self.merged.front()) {
             return Slot::InTurn;
         }
@@ -224,6 +228,12 @@ impl<'a, T: Transactions> Run<'a, T> {
 /// Up to where transactions may be taken when `front` are merged. None while they run one by one: who merges takes them.
 fn limit(front: usize, pace: &Pace) -> usize {
     if pace.one_by_one() > 0 { front } else { front + WINDOW }
+}
+
+/// How many transactions to take when `count` took `time`.
+fn next_burst(count: usize, time: Duration) -> usize {
+    let within = BURST.as_nanos() * count as u128 / time.as_nanos().max(1);
+    within.clamp(1, BURST_TRANSACTIONS_MAX as u128) as usize
 }
 
 fn panicked(index: usize, panic: &(dyn Any + Send)) -> Error {

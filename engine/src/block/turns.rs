@@ -2,6 +2,7 @@
 
 use crossbeam_utils::{Backoff, CachePadded};
 use parking_lot::{Condvar, Mutex};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Hands out the transactions of a block, each once, in order.
@@ -30,11 +31,19 @@ impl Turns {
         }
     }
 
-    /// Takes the next transaction; `None` while none may be taken.
-    pub(super) fn take(&self) -> Option<usize> {
-        let within_limit =
-            |next: usize| (next < self.limit.load(Ordering::Acquire)).then_some(next + 1);
-        self.next.fetch_update(Ordering::AcqRel, Ordering::Acquire, within_limit).ok()
+    /// Takes the next transactions, at most `most`; `None` while none may be taken.
+    pub(super) fn take(&self, most: usize) -> Option<Range<usize>> {
+        let mut next = self.next.load(Ordering::Acquire);
+        loop {
+            let end = (next + most).min(self.limit.load(Ordering::Acquire));
+            if end <= next {
+                return None;
+            }
+            match self.next.compare_exchange_weak(next, end, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Some(next..end),
+                Err(newer) => next = newer,
+            }
+        }
     }
 
     /// Takes the transaction at `index` if it is the next one, whatever the limit; for who merges.

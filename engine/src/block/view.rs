@@ -15,20 +15,20 @@ use supervm_plugin_sdk::{ByteBuf, Direction, KeyRange, Result};
 const PAGE_CELLS: usize = 64;
 
 /// The state that a transaction of a block reads. Clones are the same view.
+///
+/// All that it needs lies with the worker: a count of references that all workers share would be fought over.
 #[derive(Clone)]
-pub struct BlockView {
-    merged: Arc<Merged>,
-    reader: Arc<Mutex<Reader>>,
-}
+pub struct BlockView(Arc<Mutex<Reader>>);
 
 impl fmt::Debug for BlockView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BlockView").field("merged", &self.merged.front()).finish_non_exhaustive()
+        f.debug_struct("BlockView").finish_non_exhaustive()
     }
 }
 
 /// A worker's own way to the state before the block, and the trace of the transaction that it runs.
 struct Reader {
+    merged: Arc<Merged>,
     base: Txn,
     trace: Trace,
     /// Nothing is merged while the transaction runs, so there is nothing to be compared.
@@ -54,35 +54,36 @@ impl Reader {
 impl BlockView {
     /// A worker's view; `base` sees the state before the block.
     pub(super) fn new(merged: Arc<Merged>, base: Txn) -> Self {
-        let reader = Reader { base, trace: Trace::default(), is_exact: true, yields: None };
-        Self { merged, reader: Arc::new(Mutex::new(reader)) }
+        let reader = Reader { merged, base, trace: Trace::default(), is_exact: true, yields: None };
+        Self(Arc::new(Mutex::new(reader)))
     }
 
     /// Gives way to other threads now and then, by chance that begins with `seed`.
     pub(super) fn with_yields(self, seed: Option<u64>) -> Self {
-        self.reader.lock().yields = seed.map(|seed| seed | 1);
+        self.0.lock().yields = seed.map(|seed| seed | 1);
         self
     }
 
     /// Forgets what the last transaction read. An exact one runs when all before it are merged, and nothing is merged meanwhile.
     pub(super) fn begin(&self, is_exact: bool) {
-        let mut reader = self.reader.lock();
+        let mut reader = self.0.lock();
         reader.trace.clear();
         reader.is_exact = is_exact;
     }
 
     /// What was read since [`begin`](Self::begin).
     pub(super) fn take_trace(&self) -> Trace {
-        std::mem::take(&mut self.reader.lock().trace)
+        std::mem::take(&mut self.0.lock().trace)
     }
 
     /// Calls `use_value` with the value of `key`.
     fn read<R>(&self, key: &[u8], use_value: impl FnOnce(Option<&[u8]>) -> R) -> Result<R> {
-        let mut reader = self.reader.lock();
+        let mut reader = self.0.lock();
         reader.give_way();
-        let (result, cell, writer) = self.merged.read(&mut reader.base, key, use_value)?;
-        if !reader.is_exact {
-            reader.trace.reads.push((cell, writer));
+        let Reader { merged, base, trace, is_exact, .. } = &mut *reader;
+        let (result, cell, writer) = merged.read(base, key, use_value)?;
+        if !*is_exact {
+            trace.reads.push((cell, writer));
         }
         Ok(result)
     }
@@ -94,9 +95,9 @@ impl StateView for BlockView {
     }
 
     fn rows(&mut self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn StateRows>> {
-        let mut reader = self.reader.lock();
+        let mut reader = self.0.lock();
         // IMPORTANT: before the first cell is looked for.
-        let walk = Walk::new(range, direction, self.merged.front());
+        let walk = Walk::new(range, direction, reader.merged.front());
         let base = reader.base.rows(range, direction)?;
         reader.trace.walks.push(walk);
         Ok(Box::new(BlockRows {
@@ -142,12 +143,12 @@ impl StateRows for BlockRows {
 
 impl BlockRows {
     fn pull(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
-        let reader = Arc::clone(&self.view.reader);
-        let mut reader = reader.lock();
+        let view = self.view.clone();
+        let mut reader = view.0.lock();
         reader.give_way();
-        let Reader { base, trace, .. } = &mut *reader;
+        let Reader { merged, base, trace, .. } = &mut *reader;
         let row = loop {
-            self.fill();
+            self.fill(merged);
             let below = self.base.peek(base)?;
             let order = match (self.cells.front(), below) {
                 (None, None) => break None,
@@ -180,14 +181,14 @@ impl BlockRows {
     }
 
     /// Takes the next written cells when none are left.
-    fn fill(&mut self) {
+    fn fill(&mut self, merged: &Merged) {
         if !self.cells.is_empty() || !self.has_more_cells {
             return;
         }
         let (start, end) = &mut self.ahead;
         let mut page = Vec::new();
         let range = KeyRange::new(start, end.as_deref());
-        self.has_more_cells = self.view.merged.page(range, self.direction, PAGE_CELLS, &mut page);
+        self.has_more_cells = merged.page(range, self.direction, PAGE_CELLS, &mut page);
         if let Some(last) = page.last() {
             match self.direction {
                 Direction::Forward => {

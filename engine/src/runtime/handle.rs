@@ -278,7 +278,11 @@ impl Runtime {
         Err(Error::new(ErrorKind::InvalidArgument, "use contract", message))
     }
 
-    pub(super) fn check_bounds(&self, arguments: &CallArguments, context: &CallContext) -> Result<()> {
+    pub(super) fn check_bounds(
+        &self,
+        arguments: &CallArguments,
+        context: &CallContext,
+    ) -> Result<()> {
         let config = &self.0.config;
         let refused = |message| Err(Error::new(ErrorKind::InvalidArgument, "call", message));
         if context.gas_limit > config.gas_limit {
