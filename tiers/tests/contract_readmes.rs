@@ -75,3 +75,8 @@ fn page(contract: &str) -> PathBuf {
 fn the_page_of_the_token_shows_what_its_commands_print() {
     check(&page("token"));
 }
+
+#[test]
+fn the_page_of_the_amm_shows_what_its_commands_print() {
+    check(&page("amm"));
+}

@@ -9,3 +9,4 @@ use supervm_host_storage as _;
 
 mod support;
 mod token;
+mod amm;
