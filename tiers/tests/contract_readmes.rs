@@ -8,7 +8,7 @@ use common::Place;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A line `$ name=value` of a page, or a command with the lines that it prints.
+/// A command of a page, or a definition that its later commands use, with the lines that it prints.
 struct Step {
     command: String,
     printed: String,
@@ -38,6 +38,12 @@ fn steps(page: &str) -> Vec<Step> {
     steps
 }
 
+/// Is this `name=value` or `name() { .. }`?
+fn is_definition(command: &str) -> bool {
+    let after = command.trim_start_matches(|letter: char| letter.is_ascii_alphanumeric());
+    after.starts_with('=') || after.starts_with("()")
+}
+
 /// Runs a page's commands one after the other in a directory of its own, as a reader would from the repository's root.
 fn check(page: &Path) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap();
@@ -45,16 +51,16 @@ fn check(page: &Path) {
     std::os::unix::fs::symlink(root.join("examples"), place.path().join("examples")).unwrap();
     let programs = Path::new(env!("CARGO_BIN_EXE_supervm")).parent().unwrap();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
-    let mut variables = String::new();
+    let mut definitions = String::new();
     let steps = steps(&std::fs::read_to_string(page).unwrap());
     assert!(!steps.is_empty(), "{} has no commands", page.display());
     for Step { command, printed } in steps {
-        if !command.contains(' ') {
-            variables.push_str(&format!("{command}\n"));
+        if is_definition(&command) {
+            definitions.push_str(&format!("{command}\n"));
             continue;
         }
         let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("{variables}exec 2>&1\n{command}")]);
+        shell.args(["-c", &format!("{definitions}exec 2>&1\n{command}")]);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("SUPERVM_") {
                 shell.env_remove(name);
@@ -79,4 +85,9 @@ fn the_page_of_the_token_shows_what_its_commands_print() {
 #[test]
 fn the_page_of_the_amm_shows_what_its_commands_print() {
     check(&page("amm"));
+}
+
+#[test]
+fn the_page_of_the_registry_shows_what_its_commands_print() {
+    check(&page("registry"));
 }

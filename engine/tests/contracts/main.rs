@@ -10,3 +10,4 @@ use supervm_host_storage as _;
 mod support;
 mod token;
 mod amm;
+mod registry;
