@@ -75,9 +75,9 @@ fn the_token_demo_includes_every_backend_that_is_there() {
 fn l1_and_l2_keep_their_state_in_rocksdb() {
     let place = Place::new();
     for tier in ["l1", "l2"] {
-        let token = contract("token.wat");
+        let ledger = contract("ledger.wat");
         let call = |function, arguments: &[&str], variables: &[(&str, &str)]| {
-            let fixed = ["run", "--tier", tier, "--dir", tier, &token, function];
+            let fixed = ["run", "--tier", tier, "--dir", tier, &ledger, function];
             let mut command = place.command(&[&fixed, arguments].concat());
             Ran::new(command.envs(variables.iter().copied()).output().unwrap())
         };

@@ -17,13 +17,13 @@ use supervm_tiers::{Node, TierProfile};
 /// The backends of this repository, sorted.
 const OURS: [&str; 5] = ["leveldb", "lmdb", "memory", "rocksdb", "sqlite"];
 
-/// A node over one of our backends, and a token on it.
-struct Token {
+/// A node over one of our backends, and a ledger on it.
+struct Ledger {
     node: Node,
     code: Vec<u8>,
 }
 
-impl Token {
+impl Ledger {
     fn open(dir: &Path, backend: &str, history: HistoryConfig) -> Self {
         let mut profile = TierProfile { history, ..TierProfile::dev() };
         profile = profile.with_backend(backend).with_dir(dir.join(backend));
@@ -32,7 +32,7 @@ impl Token {
             let command = Path::new(env!("CARGO_BIN_EXE_supervm"));
             profile.plugins.dirs.push(command.parent().unwrap().to_owned());
         }
-        Self { node: profile.open().unwrap(), code: std::fs::read(contract("token.wat")).unwrap() }
+        Self { node: profile.open().unwrap(), code: std::fs::read(contract("ledger.wat")).unwrap() }
     }
 
     fn call(&self, block_number: u64, function: &str, arguments: &[i64]) -> Receipt {
@@ -78,7 +78,7 @@ fn keeping(mode: HistoryKind, blocks: u64) -> HistoryConfig {
     HistoryConfig { mode: Some(mode), blocks }
 }
 
-/// The sum of 1 to `number`, which is what account 1 has after that block of [`Token::mint_blocks`].
+/// The sum of 1 to `number`, which is what account 1 has after that block of [`Ledger::mint_blocks`].
 fn minted(number: u64) -> i64 {
     (number * (number + 1) / 2) as i64
 }
@@ -88,26 +88,26 @@ fn transfers_from_many_threads_lose_and_make_nothing() {
     const ACCOUNTS: i64 = 4;
     let place = Place::new();
     for backend in ["memory", "sqlite"] {
-        let token = Token::open(place.path(), backend, keeping(HistoryKind::Archive, 1));
+        let ledger = Ledger::open(place.path(), backend, keeping(HistoryKind::Archive, 1));
         for account in 0..ACCOUNTS {
-            token.done(1, "mint", &[account, 10_000]);
+            ledger.done(1, "mint", &[account, 10_000]);
         }
         std::thread::scope(|scope| {
             for thread in 0..4 {
-                let token = &token;
+                let ledger = &ledger;
                 scope.spawn(move || {
                     for number in 0..50 {
                         let (from, to) = (thread, (thread + 1 + number % 3) % ACCOUNTS);
-                        token.done(2 + number as u64, "transfer", &[from, to, 1 + number]);
+                        ledger.done(2 + number as u64, "transfer", &[from, to, 1 + number]);
                     }
                 });
             }
         });
-        let balances: Vec<_> = (0..ACCOUNTS).map(|account| token.balance(account)).collect();
+        let balances: Vec<_> = (0..ACCOUNTS).map(|account| ledger.balance(account)).collect();
         assert_eq!(balances.iter().sum::<i64>(), 10_000 * ACCOUNTS, "{backend}: {balances:?}");
-        assert_eq!(token.node.store().last_version(), Version(4 + 200), "{backend}");
+        assert_eq!(ledger.node.store().last_version(), Version(4 + 200), "{backend}");
         // Of the calls that met in a block, one ended it.
-        let blocks = token.node.history().blocks(0, usize::MAX).unwrap();
+        let blocks = ledger.node.history().blocks(0, usize::MAX).unwrap();
         assert_eq!(blocks.iter().map(|block| block.number).max(), Some(51));
         assert!(blocks.windows(2).all(|pair| pair[0].version < pair[1].version), "{blocks:?}");
     }
@@ -116,13 +116,13 @@ fn transfers_from_many_threads_lose_and_make_nothing() {
 #[test]
 fn a_trap_and_a_call_that_changes_nothing_make_no_version() {
     let place = Place::new();
-    let token = Token::open(place.path(), "memory", HistoryConfig::default());
-    token.done(1, "mint", &[1, 5]);
-    let (store, history) = (token.node.store(), token.node.history());
+    let ledger = Ledger::open(place.path(), "memory", HistoryConfig::default());
+    ledger.done(1, "mint", &[1, 5]);
+    let (store, history) = (ledger.node.store(), ledger.node.history());
     let before =
         (store.last_version(), store.last_block(), history.latest().unwrap().digest().unwrap());
-    assert_eq!(token.call(2, "transfer", &[1, 2, 6]).trap.unwrap().name(), "abort");
-    assert_eq!(token.balance(1), 5);
+    assert_eq!(ledger.call(2, "transfer", &[1, 2, 6]).trap.unwrap().name(), "abort");
+    assert_eq!(ledger.balance(1), 5);
     assert_eq!(
         (store.last_version(), store.last_block(), history.latest().unwrap().digest().unwrap()),
         before
@@ -132,14 +132,14 @@ fn a_trap_and_a_call_that_changes_nothing_make_no_version() {
 #[test]
 fn the_first_commit_of_a_new_number_ends_the_block_and_later_ones_belong_to_the_next() {
     let place = Place::new();
-    let token = Token::open(place.path(), "memory", keeping(HistoryKind::Archive, 1));
+    let ledger = Ledger::open(place.path(), "memory", keeping(HistoryKind::Archive, 1));
     for (block, amount) in [(1, 10), (1, 20), (3, 40), (2, 80), (4, 160)] {
-        token.done(block, "mint", &[1, amount]);
+        ledger.done(block, "mint", &[1, amount]);
     }
-    let blocks = token.node.history().blocks(0, usize::MAX).unwrap();
+    let blocks = ledger.node.history().blocks(0, usize::MAX).unwrap();
     let ended: Vec<_> = blocks.iter().map(|block| (block.number, block.version.0)).collect();
     assert_eq!(ended, [(1, 1), (3, 3), (4, 5)]);
-    let after = [1, 3, 4].map(|block| token.balance_at(block, 1));
+    let after = [1, 3, 4].map(|block| ledger.balance_at(block, 1));
     assert_eq!(after, [10, 70, 310]);
 }
 
@@ -147,21 +147,21 @@ fn the_first_commit_of_a_new_number_ends_the_block_and_later_ones_belong_to_the_
 fn an_archive_has_the_state_after_every_block_also_when_it_is_opened_without_saying_so() {
     let place = Place::new();
     for backend in ["memory", "sqlite"] {
-        let token = Token::open(place.path(), backend, keeping(HistoryKind::Archive, 1));
-        token.mint_blocks(1..=20);
-        let digests = |token: &Token| -> Vec<_> {
-            let state = |block| token.node.state_at(block).unwrap();
+        let ledger = Ledger::open(place.path(), backend, keeping(HistoryKind::Archive, 1));
+        ledger.mint_blocks(1..=20);
+        let digests = |ledger: &Ledger| -> Vec<_> {
+            let state = |block| ledger.node.state_at(block).unwrap();
             (1..=20).map(|block| state(block).digest().unwrap().to_string()).collect()
         };
-        let before = digests(&token);
-        token.node.close().unwrap();
-        let token = Token::open(place.path(), backend, HistoryConfig::default());
-        token.mint_blocks(21..=30);
-        assert_eq!(digests(&token), before);
+        let before = digests(&ledger);
+        ledger.node.close().unwrap();
+        let ledger = Ledger::open(place.path(), backend, HistoryConfig::default());
+        ledger.mint_blocks(21..=30);
+        assert_eq!(digests(&ledger), before);
         for block in 1..=30 {
-            assert_eq!(token.balance_at(block, 1), minted(block), "{backend}, block {block}");
-            let record = token.node.history().block(block).unwrap().unwrap();
-            let accumulator = token.node.state_at(block).unwrap().accumulator().unwrap();
+            assert_eq!(ledger.balance_at(block, 1), minted(block), "{backend}, block {block}");
+            let record = ledger.node.history().block(block).unwrap().unwrap();
+            let accumulator = ledger.node.state_at(block).unwrap().accumulator().unwrap();
             assert_eq!(record.digest, accumulator.digest(), "{backend}, block {block}");
         }
     }
@@ -171,28 +171,28 @@ fn an_archive_has_the_state_after_every_block_also_when_it_is_opened_without_say
 fn a_window_is_pruned_as_blocks_are_added_and_without_history_only_the_latest_state_is_there() {
     let place = Place::new();
     for backend in ["memory", "sqlite"] {
-        let token = Token::open(place.path(), backend, keeping(HistoryKind::Window, 5));
+        let ledger = Ledger::open(place.path(), backend, keeping(HistoryKind::Window, 5));
         for block in 1..=20 {
-            token.mint_blocks(block..=block);
+            ledger.mint_blocks(block..=block);
             let oldest = block.saturating_sub(4).max(1);
             for kept in oldest..=block {
-                assert_eq!(token.balance_at(kept, 1), minted(kept), "{backend}, block {kept}");
+                assert_eq!(ledger.balance_at(kept, 1), minted(kept), "{backend}, block {kept}");
             }
             if oldest > 1 {
-                let refused = token.node.state_at(oldest - 1).unwrap_err();
+                let refused = ledger.node.state_at(oldest - 1).unwrap_err();
                 assert_eq!(refused.kind(), ErrorKind::VersionPruned, "{backend}, block {block}");
             }
         }
-        let old = token.node.storage().scan(b"h/", usize::MAX).unwrap();
+        let old = ledger.node.storage().scan(b"h/", usize::MAX).unwrap();
         assert_eq!(old.len(), 4, "{backend}: what the pruned blocks needed is deleted");
-        token.node.close().unwrap();
+        ledger.node.close().unwrap();
 
-        let token = Token::open(place.path(), backend, keeping(HistoryKind::None, 1));
-        token.mint_blocks(21..=22);
-        assert_eq!(token.balance(1), minted(22));
-        let refused = token.node.state_at(20).unwrap_err();
+        let ledger = Ledger::open(place.path(), backend, keeping(HistoryKind::None, 1));
+        ledger.mint_blocks(21..=22);
+        assert_eq!(ledger.balance(1), minted(22));
+        let refused = ledger.node.state_at(20).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::VersionPruned, "{backend}");
-        assert_eq!(token.balance_at(22, 1), minted(22));
+        assert_eq!(ledger.balance_at(22, 1), minted(22));
     }
 }
 
@@ -202,18 +202,18 @@ fn the_same_calls_leave_the_same_digests_on_every_backend_and_in_every_mode() {
     let modes = [HistoryKind::Archive, HistoryKind::Window, HistoryKind::None];
     let mut found = Vec::new();
     for (index, backend) in OURS.into_iter().enumerate() {
-        let token = Token::open(place.path(), backend, keeping(modes[index % 3], 3));
+        let ledger = Ledger::open(place.path(), backend, keeping(modes[index % 3], 3));
         for block in 1..=12_i64 {
-            token.done(block as u64, "mint", &[block % 3, 100 + block]);
-            token.done(block as u64, "transfer", &[block % 3, block % 5, block]);
+            ledger.done(block as u64, "mint", &[block % 3, 100 + block]);
+            ledger.done(block as u64, "transfer", &[block % 3, block % 5, block]);
         }
-        token.done(13, "mint", &[9, 1]);
-        let latest = token.node.history().latest().unwrap();
-        let incremental = token.node.store().last_block().unwrap().digest;
+        ledger.done(13, "mint", &[9, 1]);
+        let latest = ledger.node.history().latest().unwrap();
+        let incremental = ledger.node.store().last_block().unwrap().digest;
         assert_eq!(latest.accumulator().unwrap().digest(), incremental, "{backend}");
         found.push((latest.digest().unwrap().to_string(), incremental, latest.version()));
         drop(latest);
-        token.node.close().unwrap();
+        ledger.node.close().unwrap();
     }
     assert!(found.iter().all(|one| *one == found[0]), "{found:?}");
 }

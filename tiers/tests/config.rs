@@ -215,7 +215,7 @@ fn a_configuration_is_used_by_run_and_db() {
     place.file("node.toml", "[storage]\nbackend = \"lmdb\"\ndir = \"state\"\nchain_id = 3\n");
     let with = ["--config", "node.toml"];
     place.json(
-        &[&["run", &common::contract("token.wat"), "mint", "1", "5"], with.as_slice()].concat(),
+        &[&["run", &common::contract("ledger.wat"), "mint", "1", "5"], with.as_slice()].concat(),
     );
     assert!(place.path().join("state/supervm.toml").exists());
     assert_eq!(

@@ -321,11 +321,11 @@ fn a_chain_id_that_the_configuration_names_is_held_against_the_file() {
 #[test]
 fn contracts_go_along() {
     let place = Place::new();
-    let token = common::contract("token.wat");
-    place.json(&["run", &token, "mint", "1", "1000"]);
+    let ledger = common::contract("ledger.wat");
+    place.json(&["run", &ledger, "mint", "1", "1000"]);
     place.json(&["db", "export", "file"]);
     place.json(&["db", "import", "file", "--backend", "lmdb", "--dir", "imported"]);
-    let balance = ["run", "--backend", "lmdb", "--dir", "imported", &token, "balance", "1"];
+    let balance = ["run", "--backend", "lmdb", "--dir", "imported", &ledger, "balance", "1"];
     assert_eq!(place.json(&balance)["result"], 1000);
     let storage = open("lmdb", &place.path().join("imported"));
     assert_eq!(storage.scan(b"a/", 10).unwrap().len(), 1);

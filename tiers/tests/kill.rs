@@ -19,9 +19,9 @@ fn number(variable: &str, default: u64) -> u64 {
 
 /// The balance of every account, each read by a command that opens what the killed one left.
 fn balances(place: &Place, backend: &str) -> Vec<i64> {
-    let token = contract("token.wat");
+    let ledger = contract("ledger.wat");
     let balance = |account: i64| {
-        let arguments = ["run", "--backend", backend, &token, "balance", &account.to_string()];
+        let arguments = ["run", "--backend", backend, &ledger, "balance", &account.to_string()];
         place.json(&arguments)["result"].as_i64().unwrap()
     };
     (0..ACCOUNTS).map(balance).collect()
@@ -33,12 +33,12 @@ fn survives_kills(backend: &str) {
     let seed = number("SUPERVM_KILL_SEED", now.as_nanos() as u64);
     println!("SUPERVM_KILL_SEED={seed}");
     let place = Place::new();
-    let token = contract("token.wat");
+    let ledger = contract("ledger.wat");
     for account in 0..ACCOUNTS {
         let (account, minted) = (account.to_string(), MINTED.to_string());
-        place.json(&["run", "--backend", backend, &token, "mint", &account, &minted]);
+        place.json(&["run", "--backend", backend, &ledger, "mint", &account, &minted]);
     }
-    let transfer = ["run", "--backend", backend, &token, "transfer", "0", "1", "1"];
+    let transfer = ["run", "--backend", backend, &ledger, "transfer", "0", "1", "1"];
     let started = Instant::now();
     assert_eq!(place.run(&transfer).code, 0);
     let whole = started.elapsed();

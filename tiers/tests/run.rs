@@ -74,11 +74,11 @@ fn a_call_reports_result_events_gas_reads_and_writes() {
 
 #[test]
 fn a_second_run_sees_the_state_of_the_first_on_every_backend() {
-    let token = contract("token.wat");
+    let ledger = contract("ledger.wat");
     for backend in ["lmdb", "memory", "sqlite"] {
         let place = Place::new();
         let run = |arguments: &[&str]| {
-            place.json(&[&["run", "--backend", backend, &token], arguments].concat())
+            place.json(&[&["run", "--backend", backend, &ledger], arguments].concat())
         };
         run(&["mint", "1", "1000"]);
         let transfer = run(&["transfer", "1", "2", "250"]);
@@ -148,12 +148,12 @@ fn the_sender_is_who_the_contract_sees() {
 
 #[test]
 fn a_backend_by_path_is_the_backend_by_name() {
-    let token = contract("token.wat");
+    let ledger = contract("ledger.wat");
     let library = storage_library("lmdb");
     let reports = ["lmdb", &library].map(|backend| {
         let place = Place::new();
         let run = |arguments: &[&str]| {
-            place.json(&[&["run", "--backend", backend, &token], arguments].concat())
+            place.json(&[&["run", "--backend", backend, &ledger], arguments].concat())
         };
         let receipts = [run(&["mint", "1", "10"]), run(&["transfer", "1", "2", "3"])];
         (receipts, place.digest(&["--backend", backend]))
@@ -161,8 +161,8 @@ fn a_backend_by_path_is_the_backend_by_name() {
     assert_eq!(reports[0], reports[1]);
 
     let place = Place::new();
-    place.json(&["run", "--backend", "lmdb", &token, "mint", "1", "10"]);
-    let balance = place.json(&["run", "--backend", &library, &token, "balance", "1"]);
+    place.json(&["run", "--backend", "lmdb", &ledger, "mint", "1", "10"]);
+    let balance = place.json(&["run", "--backend", &library, &ledger, "balance", "1"]);
     assert_eq!(balance["result"], 10, "one opens what the other wrote");
 }
 
@@ -211,12 +211,12 @@ fn compiled_contracts_are_kept_in_the_data_directory() {
 fn data_that_vanished_is_an_error_and_not_an_empty_chain() {
     for backend in ["sqlite", "lmdb", "memory"] {
         let place = Place::new();
-        let token = contract("token.wat");
-        place.json(&["run", "--backend", backend, &token, "mint", "1", "5"]);
+        let ledger = contract("ledger.wat");
+        place.json(&["run", "--backend", backend, &ledger, "mint", "1", "5"]);
         let store = place.path().join("supervm-data/store");
         std::fs::remove_dir_all(&store).unwrap();
         std::fs::create_dir(&store).unwrap();
-        for command in [["run", &token, "balance", "1"].as_slice(), &["db", "put", "k", "v"]] {
+        for command in [["run", &ledger, "balance", "1"].as_slice(), &["db", "put", "k", "v"]] {
             let ran = place.run(&[command, &["--backend", backend, "--json"]].concat());
             assert_eq!(ran.code, 1, "{backend}: {command:?}");
             assert_eq!(ran.error()["kind"], "corruption", "{backend}: {command:?}");
@@ -227,7 +227,7 @@ fn data_that_vanished_is_an_error_and_not_an_empty_chain() {
 #[test]
 fn a_committed_call_whose_receipt_cannot_be_written_says_that_it_was_committed() {
     let place = Place::new();
-    let mut command = place.command(&["run", &contract("token.wat"), "mint", "1", "5"]);
+    let mut command = place.command(&["run", &contract("ledger.wat"), "mint", "1", "5"]);
     command.stdout(std::fs::File::options().write(true).open("/dev/full").unwrap());
     let ran = command.output().unwrap();
     let stderr = String::from_utf8_lossy(&ran.stderr);

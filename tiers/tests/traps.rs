@@ -85,10 +85,10 @@ fn a_first_call_that_traps_does_not_deploy() {
 #[test]
 fn a_transfer_above_the_balance_aborts_with_the_reason() {
     let place = Place::new();
-    let token = common::contract("token.wat");
-    place.json(&["run", &token, "mint", "1", "10"]);
+    let ledger = common::contract("ledger.wat");
+    place.json(&["run", &ledger, "mint", "1", "10"]);
     let before = place.digest(&[]);
-    let ran = place.run(&["run", &token, "transfer", "1", "2", "11", "--json"]);
+    let ran = place.run(&["run", &ledger, "transfer", "1", "2", "11", "--json"]);
     assert_eq!(ran.code, 1);
     let report = ran.object();
     assert_eq!(report["trap"]["name"], "abort");
@@ -99,10 +99,10 @@ fn a_transfer_above_the_balance_aborts_with_the_reason() {
         &["mint", "1", "-1"],
         &["mint", "1", "9223372036854775807"],
     ] {
-        assert_eq!(place.run(&[&["run", &token], refused].concat()).code, 1, "{refused:?}");
+        assert_eq!(place.run(&[&["run", &ledger], refused].concat()).code, 1, "{refused:?}");
     }
-    place.json(&["run", &token, "transfer", "1", "1", "10"]);
-    assert_eq!(place.json(&["run", &token, "balance", "1"])["result"], 10, "to oneself");
+    place.json(&["run", &ledger, "transfer", "1", "1", "10"]);
+    assert_eq!(place.json(&["run", &ledger, "balance", "1"])["result"], 10, "to oneself");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use supervm_tiers::TierName;
 Examples:
   supervm demo
   supervm run examples/contracts/add.wat add 7 8
-  supervm run --backend lmdb --dir /data/chain token.wat transfer 1 2 250
+  supervm run --backend lmdb --dir /data/chain ledger.wat transfer 1 2 250
   supervm config check --config node.toml
 
 Exit codes: 0 done, 1 failed, 2 wrong arguments. Errors and logs go to stderr."
@@ -102,8 +102,8 @@ pub(crate) struct ProfileArguments {
 Examples:
   supervm run examples/contracts/add.wat add 7 8
   supervm run examples/contracts/demo.wat process --block 12345 --timestamp 1704067200
-  supervm run --tier L4 --dir wallet examples/contracts/token.wat mint 1 1000
-  supervm run --backend ./libsupervm_storage_lmdb.so token.wat balance 1 --json
+  supervm run --tier L4 --dir wallet examples/contracts/ledger.wat mint 1 1000
+  supervm run --backend ./libsupervm_storage_lmdb.so ledger.wat balance 1 --json
   supervm run examples/contracts/hashes.wat sha256 0x616263
 
 The contract is deployed when it is new. A call that ends in a trap changes nothing, and the exit

@@ -11,7 +11,7 @@ use supervm_engine::runtime::{CallArguments, CallContext, Module};
 use supervm_plugin_sdk::{Durability, PluginKind};
 use supervm_tiers::Node;
 
-const TOKEN: &[u8] = include_bytes!("../../../../examples/contracts/token.wat");
+const LEDGER: &[u8] = include_bytes!("../../../../examples/contracts/ledger.wat");
 const TRANSFERS: u64 = 1_000;
 const ACCOUNTS: u64 = 16;
 /// More than all transfers together can take from one account, so that none is above the balance.
@@ -65,7 +65,7 @@ fn available(workplace: &Workplace<'_>) -> Result<Vec<String>, Failure> {
 
 fn drive(workplace: &Workplace<'_>, backend: &str, progress: &ProgressBar) -> Result<Row, Failure> {
     let node = workplace.node(backend)?;
-    let module = node.runtime().module(TOKEN)?;
+    let module = node.runtime().module(LEDGER)?;
     node.runtime().deploy(&module)?;
     for account in 0..ACCOUNTS as i64 {
         call(&node, &module, "mint", &[account, MINTED])?;

@@ -1,4 +1,4 @@
-;; A token: accounts are numbers, and an account's balance is stored under its 8 bytes, little-endian, as 8 bytes.
+;; A ledger: accounts are numbers, and an account's balance is stored under its 8 bytes, little-endian, as 8 bytes.
 ;;
 ;; mint(to: i64, amount: i64)
 ;;   Adds to an account out of nothing. Event: "mint <to> <amount>".
