@@ -76,6 +76,16 @@ impl Chain {
         Ok(version)
     }
 
+    /// Runs a block that `run` commits under `number`; no other ends a block meanwhile.
+    pub(crate) fn end_block<T>(&self, number: u64, run: impl FnOnce() -> Result<T>) -> Result<T> {
+        let ended = {
+            let _ending = lock(&self.ending);
+            run()?
+        };
+        self.prune_after(number);
+        Ok(ended)
+    }
+
     fn is_new(&self, number: u64) -> bool {
         self.store.last_block().is_none_or(|last| number > last.number)
     }

@@ -28,6 +28,7 @@ mod layers;
 mod check;
 mod chain;
 mod node;
+pub mod workload;
 
 pub use check::backend_hint;
 pub use layers::{Flag, Layers};

@@ -4,12 +4,17 @@ use crate::TierProfile;
 use crate::chain::Chain;
 use std::fmt;
 use std::path::Path;
+use std::sync::OnceLock;
+use supervm_engine::block::BlockExecutor;
 use supervm_engine::history::{AsOf, History};
 use supervm_engine::layout::HistoryMode;
-use supervm_engine::mvcc::MvccStore;
+use supervm_engine::mvcc::{Block, MvccStore};
 use supervm_engine::registry::Registry;
-use supervm_engine::runtime::{CallArguments, CallContext, Receipt, Runtime};
+use supervm_engine::runtime::{
+    BlockReceipts, BlockTransaction, CallArguments, CallContext, Receipt, Runtime,
+};
 use supervm_engine::storage::{MODULES_DIR, OpenOptions, Storage};
+use supervm_plugin_sdk::host::Address;
 use supervm_plugin_sdk::{Durability, Error, ErrorKind, Result};
 
 /// An open node.
@@ -22,6 +27,8 @@ pub struct Node {
     storage: Storage,
     chain: Chain,
     runtime: Runtime,
+    /// Made when the first block is run: it has threads of its own.
+    executor: OnceLock<BlockExecutor>,
 }
 
 impl fmt::Debug for Node {
@@ -49,7 +56,7 @@ impl Node {
         execution.module_cache_dir.get_or_insert_with(|| storage.dir().join(MODULES_DIR));
         let chain = Chain::open(&storage, HistoryMode::of(&profile.history))?;
         let runtime = Runtime::over(chain.store().clone(), &packs, &execution)?;
-        Ok(Self { profile, registry, storage, chain, runtime })
+        Ok(Self { profile, registry, storage, chain, runtime, executor: OnceLock::new() })
     }
 
     /// Runs `function` of the contract and keeps what it wrote: deploys the contract when it is new, calls it, commits.
@@ -105,6 +112,52 @@ impl Node {
             (None, Some(result)) => Ok(result),
             (None, None) => Err(refused(format!("function \"{function}\" returns no result"))),
         }
+    }
+
+    /// Stores a contract's code, WASM or its text form, at the address that follows from it; no error when it is there already.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a contract that does not validate; those of the storage.
+    pub fn deploy(&self, wasm_or_wat: &[u8]) -> Result<Address> {
+        let module = self.runtime.module(wasm_or_wat)?;
+        self.runtime.deploy(&module)?;
+        Ok(module.address())
+    }
+
+    /// Runs the transactions of a block on [`ExecutionConfig::threads`](supervm_engine::config::ExecutionConfig::threads) threads, with the
+    /// result of running them one by one, and commits the block.
+    ///
+    /// # Behavior
+    /// - After a crash the block is there whole or not at all.
+    /// - In the history mode `window`, what falls out of the window is pruned, now and then.
+    ///
+    /// # Errors
+    /// As [`Runtime::run_block`]; `Io` when the threads cannot be started.
+    pub fn run_block(
+        &self,
+        block: Block,
+        transactions: &[BlockTransaction],
+    ) -> Result<BlockReceipts> {
+        let executor = self.executor()?;
+        self.chain
+            .end_block(block.number, || self.runtime.run_block(executor, block, transactions, None))
+    }
+
+    /// How many threads run the transactions of a block.
+    ///
+    /// # Errors
+    /// `Io` when they cannot be started.
+    pub fn block_threads(&self) -> Result<usize> {
+        self.executor().map(BlockExecutor::threads)
+    }
+
+    fn executor(&self) -> Result<&BlockExecutor> {
+        if let Some(executor) = self.executor.get() {
+            return Ok(executor);
+        }
+        let made = BlockExecutor::new(self.profile.execution.threads as usize)?;
+        // Another thread may have been faster; its executor is as good.
+        Ok(self.executor.get_or_init(|| made))
     }
 
     /// Writes a copy of this moment's state into `dir`, which must not exist; the same profile opens it.

@@ -20,7 +20,7 @@ const POOL_SLOTS_MAX: u64 = 16 << 10;
 
 /// What a contract may use while it runs, and what is kept of compiled contracts.
 ///
-/// On a chain every node must have the same values, but for `instances` and the three of the module cache.
+/// On a chain every node must have the same values, but for `instances`, `threads` and the three of the module cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExecutionConfig {
@@ -31,6 +31,9 @@ pub struct ExecutionConfig {
     /// Default: 64.
     #[schemars(range(min = 1, max = 4096))]
     pub instances: u32,
+    /// Threads that run the transactions of a block; 0 = as many as the system has processors. 0 to 1024. Default: 0.
+    #[schemars(range(max = 1024))]
+    pub threads: u32,
     /// Memory of one contract, bytes; a multiple of 64 KiB, 64 KiB to 4 GiB. Default: 64 MiB.
     pub memory_bytes_max: ByteSize,
     /// Elements of a contract's table. 0 to 1048576. Default: 4096.
@@ -74,6 +77,7 @@ impl Default for ExecutionConfig {
         Self {
             gas_limit: 10_000_000,
             instances: 64,
+            threads: 0,
             memory_bytes_max: ByteSize(64 * MIB),
             table_elements_max: 4096,
             wasm_stack_bytes: ByteSize(512 * KIB),
@@ -102,6 +106,7 @@ impl ExecutionConfig {
         let value_bytes_max = VALUE_BYTES_MAX as u64;
         number("gas_limit", self.gas_limit, 1..=1 << 62)?;
         number("instances", self.instances.into(), 1..=4096)?;
+        number("threads", self.threads.into(), 0..=1024)?;
         bytes("memory_bytes_max", self.memory_bytes_max, PAGE_BYTES..=4 * GIB)?;
         number("table_elements_max", self.table_elements_max.into(), 0..=1 << 20)?;
         bytes("wasm_stack_bytes", self.wasm_stack_bytes, 64 * KIB..=8 * MIB)?;

@@ -48,8 +48,7 @@ fn step(chance: &mut Chance, keys: u64) -> Step {
         13 => Step::Delete(key(chance, keys)),
         14 | 15 => {
             let prefix = [&b"k"[..], b"m", b""][chance.below(3) as usize].to_vec();
-            let direction =
-                if chance.one_in(2) { Direction::Forward } else { Direction::Reverse };
+            let direction = if chance.one_in(2) { Direction::Forward } else { Direction::Reverse };
             Step::Scan(prefix, direction, chance.below(4) as u32)
         }
         16 => Step::Create(b"m".to_vec()),

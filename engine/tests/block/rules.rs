@@ -75,8 +75,7 @@ fn blocks_of_a_chain_come_to_run_one_by_one_and_others_do_not() {
     let chain: Vec<_> = (0..2000).map(|_| Program::increment(b"hot")).collect();
     let stats = run(&executor, &MvccStore::new(), &chain);
     assert!(stats.in_turn > 1500, "{stats:?}");
-    let apart: Vec<_> =
-        (0..20_000u32).map(|nth| Program::increment(&nth.to_be_bytes())).collect();
+    let apart: Vec<_> = (0..20_000u32).map(|nth| Program::increment(&nth.to_be_bytes())).collect();
     let executor = BlockExecutor::new(4).unwrap();
     let stats = run(&executor, &MvccStore::new(), &apart);
     assert_eq!((stats.ran_ahead, stats.reruns), (20_000, 0), "{stats:?}");

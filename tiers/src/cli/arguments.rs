@@ -1,5 +1,6 @@
 //! What may be typed.
 
+use super::block::BlockArguments;
 use super::db::DbArguments;
 use super::plugin::PluginArguments;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -70,6 +71,8 @@ pub(crate) enum Command {
     Config(ConfigArguments),
     /// Look into chain state, keep it in shape, copy and move it
     Db(DbArguments),
+    /// Run blocks of transactions from a file, or make up such a file
+    Block(BlockArguments),
     /// Print a completion script
     #[command(
         after_help = "Examples:\n  supervm completions bash > ~/.local/share/bash-completion/completions/supervm"

@@ -6,6 +6,7 @@
 mod arguments;
 mod failure;
 mod output;
+mod meter;
 mod bytes;
 mod logging;
 mod profile;
@@ -14,6 +15,7 @@ mod demo;
 mod plugin;
 mod config;
 mod db;
+mod block;
 
 use arguments::{Cli, Command};
 use clap::{CommandFactory, Parser};
@@ -64,6 +66,7 @@ fn act(command: Command, output: &mut Output) -> Result<(), Failure> {
         Command::Plugin(arguments) => plugin::plugin(arguments, output),
         Command::Config(arguments) => config::config(arguments, output),
         Command::Db(arguments) => db::db(arguments, output),
+        Command::Block(arguments) => block::block(arguments, output),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "supervm", &mut script);

@@ -46,11 +46,25 @@ impl ProfileArguments {
 
     /// The node that the arguments describe, with at most `gas` a call.
     pub(crate) fn node(&self, gas: Option<u64>) -> Result<Node, Failure> {
+        // A number above what TOML holds is above the key's bound as well, which is what is then said.
+        let gas = gas.map(|gas| i64::try_from(gas).unwrap_or(i64::MAX));
+        self.node_with("--gas", "execution.gas_limit", gas)
+    }
+
+    /// The node that the arguments describe, with so many threads for a block.
+    pub(crate) fn block_node(&self, threads: Option<u32>) -> Result<Node, Failure> {
+        self.node_with("--threads", "execution.threads", threads.map(i64::from))
+    }
+
+    fn node_with(
+        &self,
+        flag: &'static str,
+        key: &'static str,
+        value: Option<i64>,
+    ) -> Result<Node, Failure> {
         let mut layers = self.layers();
-        if let Some(gas) = gas {
-            // A number above what TOML holds is above the key's bound as well, which is what is then said.
-            let value = i64::try_from(gas).unwrap_or(i64::MAX).into();
-            layers = layers.flag(Flag { name: "--gas", key: "execution.gas_limit", value });
+        if let Some(value) = value {
+            layers = layers.flag(Flag { name: flag, key, value: value.into() });
         }
         let profile = profile_of(&layers.read())?;
         let backend = profile.storage.backend.clone();

@@ -1,10 +1,10 @@
 //! `supervm db checkpoint` and `restore`: copies on this machine.
 
 use super::super::failure::{Failure, Report};
+use super::super::meter::Meter;
 use super::super::output::Output;
 use super::super::profile::Backend;
 use super::arguments::{CheckpointArguments, RestoreArguments};
-use super::meter::Meter;
 use super::{bytes_told, disk_told, exists, size_of};
 use serde_json::json;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,9 @@
 //! `supervm db convert`: the same data on another backend.
 
 use super::super::failure::{Failure, Report};
+use super::super::meter::Meter;
 use super::super::output::Output;
 use super::arguments::ConvertArguments;
-use super::meter::Meter;
 use super::portable::{is_taken, resumed_told};
 use super::{bytes_told, disk_told, exists};
 use serde_json::json;

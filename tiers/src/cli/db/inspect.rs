@@ -2,10 +2,10 @@
 
 use super::super::arguments::ProfileArguments;
 use super::super::failure::Failure;
+use super::super::meter::Meter;
 use super::super::output::Output;
 use super::arguments::Moment;
 use super::disk_told;
-use super::meter::Meter;
 use serde::Serialize;
 use serde_json::json;
 use supervm_engine::digest::StateAccumulator;

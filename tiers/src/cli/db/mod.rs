@@ -1,7 +1,6 @@
 //! `supervm db`: chain state as an operator sees it.
 
 mod arguments;
-mod meter;
 mod time;
 mod entry;
 mod scan;

@@ -1,9 +1,9 @@
 //! `supervm db export` and `import`: one state as a file that every backend takes.
 
 use super::super::failure::Failure;
+use super::super::meter::Meter;
 use super::super::output::Output;
 use super::arguments::{ExportArguments, ImportArguments, Moment};
-use super::meter::Meter;
 use super::{bytes_told, disk_told, exists};
 use serde_json::json;
 use supervm_engine::history::History;

@@ -2,9 +2,9 @@
 
 use super::super::arguments::ProfileArguments;
 use super::super::failure::{Failure, Report};
+use super::super::meter::Meter;
 use super::super::output::Output;
 use super::arguments::PruneArguments;
-use super::meter::Meter;
 use super::{bytes_told, size_of};
 use serde_json::json;
 use supervm_engine::history::{History, PruneOptions, PruneProgress, PruneReport, PruneTarget};

@@ -2,9 +2,9 @@
 
 use super::super::arguments::ProfileArguments;
 use super::super::failure::Failure;
+use super::super::meter::Meter;
 use super::super::output::{ERROR, GOOD, Output, paint};
 use super::inspect::{Reading, read_all};
-use super::meter::Meter;
 use serde_json::json;
 use supervm_engine::digest::StateAccumulator;
 use supervm_engine::history::History;

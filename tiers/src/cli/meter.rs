@@ -2,7 +2,7 @@
 //!
 //! All of it goes to stderr, so that stdout has the result alone.
 
-use super::super::output::Output;
+use super::output::Output;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use supervm_engine::transfer::{Phase, Progress};
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What is shown of a command's phases.
-pub(super) struct Meter {
+pub(crate) struct Meter {
     form: Form,
     phase: Option<Running>,
 }
@@ -38,7 +38,7 @@ struct Running {
 }
 
 impl Meter {
-    pub(super) fn new(output: &Output) -> Self {
+    pub(crate) fn new(output: &Output) -> Self {
         let form = match (output.is_json(), std::io::stderr().is_terminal()) {
             (true, _) => Form::Nothing,
             (false, true) => Form::Bar,
@@ -47,8 +47,13 @@ impl Meter {
         Self { form, phase: None }
     }
 
+    /// Shows nothing.
+    pub(crate) fn silent() -> Self {
+        Self { form: Form::Nothing, phase: None }
+    }
+
     /// Begins a phase with `total` things to do, where that is known.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         &mut self,
         name: impl Into<String>,
         unit: &'static str,
@@ -72,7 +77,7 @@ impl Meter {
     }
 
     /// So much there is to do in the phase, which was not known when it began.
-    pub(super) fn expect(&mut self, total: u64) {
+    pub(crate) fn expect(&mut self, total: u64) {
         let Some(phase) = self.phase.as_mut().filter(|phase| phase.total != Some(total)) else {
             return;
         };
@@ -84,7 +89,7 @@ impl Meter {
     }
 
     /// So much of the phase is done.
-    pub(super) fn set(&mut self, done: u64, bytes: u64) {
+    pub(crate) fn set(&mut self, done: u64, bytes: u64) {
         let Some(phase) = &mut self.phase else { return };
         (phase.done, phase.bytes) = (done, bytes);
         if let Some(bar) = &phase.bar {
@@ -97,7 +102,7 @@ impl Meter {
     }
 
     /// Shows what a transfer tells of itself.
-    pub(super) fn transfer(&mut self, progress: &Progress) {
+    pub(crate) fn transfer(&mut self, progress: &Progress) {
         let is_same = self.phase.as_ref().is_some_and(|phase| {
             phase.of_transfer == Some(progress.phase) && phase.done <= progress.entries
         });
@@ -111,7 +116,7 @@ impl Meter {
     }
 
     /// Ends the phase that goes on.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         let Some(phase) = self.phase.take() else { return };
         if let Some(bar) = &phase.bar {
             bar.finish_and_clear();
