@@ -11,3 +11,4 @@ mod support;
 mod token;
 mod amm;
 mod registry;
+mod multisig;
