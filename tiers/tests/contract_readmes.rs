@@ -96,3 +96,8 @@ fn the_page_of_the_registry_shows_what_its_commands_print() {
 fn the_page_of_the_multisig_shows_what_its_commands_print() {
     check(&page("multisig"));
 }
+
+#[test]
+fn the_page_of_the_payments_shows_what_its_commands_print() {
+    check(&page("payments"));
+}

@@ -12,3 +12,4 @@ mod token;
 mod amm;
 mod registry;
 mod multisig;
+mod payments;
