@@ -91,3 +91,13 @@ fn the_page_of_the_amm_shows_what_its_commands_print() {
 fn the_page_of_the_registry_shows_what_its_commands_print() {
     check(&page("registry"));
 }
+
+#[test]
+fn the_page_of_the_multisig_shows_what_its_commands_print() {
+    check(&page("multisig"));
+}
+
+#[test]
+fn the_page_of_the_payments_shows_what_its_commands_print() {
+    check(&page("payments"));
+}

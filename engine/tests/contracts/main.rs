@@ -11,3 +11,5 @@ mod support;
 mod token;
 mod amm;
 mod registry;
+mod multisig;
+mod payments;
