@@ -34,6 +34,7 @@ pub use block::{BlockReceipts, BlockTransaction};
 pub use handle::Runtime;
 pub use module::{Module, Signature};
 pub use receipt::{CallArguments, CallContext, GAS_LIMIT_DEFAULT, Receipt};
+pub use shared::contract_address;
 pub use trap::Trap;
 
 pub use crate::state::Event;

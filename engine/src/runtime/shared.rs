@@ -13,6 +13,7 @@ use crate::config::ExecutionConfig;
 use crate::mvcc::MvccStore;
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -93,8 +94,7 @@ impl Shared {
                 "the contract has {bytes} bytes; at most {text_most} are accepted"
             )));
         }
-        let wasm = wat::parse_bytes(source)
-            .map_err(|error| refused(format!("not WASM, and not its text form either: {error}")))?;
+        let wasm = binary(source)?;
         let hash: CodeHash = Sha256::digest(&wasm).into();
         self.cache.get_or_compile(&hash, || self.compile(&wasm, &hash))
     }
@@ -164,9 +164,8 @@ impl Shared {
             .linker
             .instantiate_pre(&compiled)
             .map_err(|error| refused(format!("the contract cannot be linked: {error:#}")))?;
-        let address = hash.first_chunk().expect("a hash is longer than an address");
         Ok(Module(Arc::new(Compiled {
-            address: *address,
+            address: address(hash),
             wasm: wasm.to_vec(),
             exports: module::exports(&compiled),
             memory: module::memory(&compiled),
@@ -184,6 +183,23 @@ impl Shared {
         self.machine.engine.precompile_compatibility_hash().hash(&mut key);
         key.0.finalize().into()
     }
+}
+
+/// The address that a contract is deployed at, WASM or its text form: the first bytes of the SHA-256 of its binary form.
+///
+/// # Errors
+/// `InvalidArgument` for what is neither; nothing else of the contract is looked at.
+pub fn contract_address(wasm_or_wat: &[u8]) -> Result<Address> {
+    Ok(address(&Sha256::digest(binary(wasm_or_wat)?).into()))
+}
+
+fn address(hash: &CodeHash) -> Address {
+    *hash.first_chunk().expect("a hash is longer than an address")
+}
+
+fn binary(source: &[u8]) -> Result<Cow<'_, [u8]>> {
+    wat::parse_bytes(source)
+        .map_err(|error| refused(format!("not WASM, and not its text form either: {error}")))
 }
 
 /// Feeds what only knows `Hash` into a sha256.

@@ -5,11 +5,13 @@ use super::random::{Random, Zipf};
 use std::fmt;
 use std::str::FromStr;
 use supervm_engine::block::BLOCK_TRANSACTIONS_MAX;
+use supervm_engine::runtime::contract_address;
 use supervm_plugin_sdk::host::Address;
 use supervm_plugin_sdk::{Error, ErrorKind, Result};
 
 const TOKEN: &str = include_str!("../../../examples/contracts/token/token.wat");
 const AMM: &str = include_str!("../../../examples/contracts/amm/amm.wat");
+const PAYMENTS: &str = include_str!("../../../examples/contracts/payments/payments.wat");
 const REGISTRY: &str = include_str!("../../../examples/contracts/registry/registry.wat");
 
 /// Exponent of Zipf's distribution.
@@ -24,7 +26,7 @@ const GAS_TOO_LITTLE: u64 = 18_000;
 const ACCOUNTS_MAX: u64 = 1 << 24;
 /// Different names that the registry sees.
 const NAMES: u64 = 64;
-/// Who may mint tokens.
+/// Who may mint tokens, and owns the contract that pays.
 const MINTER: Address = [0xad; 20];
 
 /// A kind of blocks.
@@ -38,7 +40,8 @@ pub enum Workload {
     Chain,
     /// Swaps of one pool, whose reserves each of them changes.
     Amm,
-    /// Some of all: transfers, allowances, swaps, names that come and go, scans, and calls that abort or run out of gas.
+    /// Some of all: transfers, allowances, swaps, names that come and go, scans, calls between contracts, and calls that abort or run out
+    /// of gas.
     Mixed,
 }
 
@@ -131,7 +134,9 @@ pub fn generate(plan: Plan) -> Result<impl Iterator<Item = Line>> {
 fn contracts(workload: Workload) -> Vec<(&'static str, &'static str)> {
     match workload {
         Workload::Amm => vec![("amm", AMM)],
-        Workload::Mixed => vec![("token", TOKEN), ("amm", AMM), ("registry", REGISTRY)],
+        Workload::Mixed => {
+            vec![("token", TOKEN), ("amm", AMM), ("registry", REGISTRY), ("payments", PAYMENTS)]
+        }
         _ => vec![("token", TOKEN)],
     }
 }
@@ -164,6 +169,12 @@ fn funding(plan: Plan) -> Vec<Line> {
         calls.push(call("token", "init", MINTER, &[]));
         let mint = |number| call("token", "mint", MINTER, &[&account(number), &amount]);
         calls.extend((0..plan.accounts).map(mint));
+    }
+    if plan.workload == Workload::Mixed {
+        let [token, payments] = [TOKEN, PAYMENTS]
+            .map(|code| contract_address(code.as_bytes()).expect("the example is a contract"));
+        calls.push(call("payments", "init", MINTER, &[&token]));
+        calls.push(call("token", "mint", MINTER, &[&payments, &amount]));
     }
     if plan.workload.uses_pool() {
         let deposit = |number, side| call("amm", "deposit", account(number), &[&[side], &amount]);
@@ -203,8 +214,9 @@ impl Maker {
 
     fn any(&mut self) -> CallLine {
         match self.random.below(20) {
-            0..=8 => self.transfer(),
-            9..=11 => self.swap(),
+            0..=7 => self.transfer(),
+            8..=10 => self.swap(),
+            11 => self.payments(),
             12 => {
                 let (owner, spender, amount) = (self.account(), self.account(), self.amount());
                 call("token", "approve", owner, &[&spender, &amount])
@@ -248,6 +260,21 @@ impl Maker {
         let (trader, amount) = (self.account(), self.amount());
         let side = self.random.below(2) as u8;
         call("amm", "swap", trader, &[&[side], &amount, &[0; 8]])
+    }
+
+    /// Up to three payments, of which one in four is more than there is.
+    fn payments(&mut self) -> CallLine {
+        let function = ["pay", "try_pay"][self.random.below(2) as usize];
+        let mut input = vec![0];
+        for _ in 0..1 + self.random.below(3) {
+            input.extend(self.account());
+            let amount = match self.random.below(4) {
+                0 => u64::MAX.to_le_bytes(),
+                _ => self.amount(),
+            };
+            input.extend(amount);
+        }
+        call("payments", function, MINTER, &[&input])
     }
 
     fn account(&mut self) -> Address {

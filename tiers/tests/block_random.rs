@@ -1,0 +1,144 @@
+//! Random blocks of calls: several threads leave the receipts and the state that one leaves.
+//!
+//! A failure prints the seed. `SUPERVM_BLOCK_SEED` runs its blocks again, `SUPERVM_BLOCKS` says how many there are.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+use supervm_engine::block::{BlockExecutor, BlockStats};
+use supervm_engine::config::ExecutionConfig;
+use supervm_engine::mvcc::{Block, MvccConfig, MvccStore};
+use supervm_engine::runtime::{BlockReceipts, BlockTransaction, Runtime};
+use supervm_plugin_sdk::host::Address;
+use supervm_plugin_sdk::load;
+use supervm_tiers::workload::{BlockLine, Line, Plan, Workload, generate};
+
+const BLOCKS: u64 = 10_000;
+/// Blocks of a chain, besides those that fund its accounts.
+const CHAIN_BLOCKS: u64 = 40;
+const THREADS_MAX: usize = 8;
+
+/// A chain in memory, and its runtime.
+struct Chain {
+    runtime: Runtime,
+    contracts: HashMap<String, Address>,
+}
+
+impl Chain {
+    fn new(cache: &Path) -> Self {
+        let store = MvccStore::in_memory(MvccConfig { digest: true, ..MvccConfig::default() });
+        let config = ExecutionConfig {
+            module_cache_dir: Some(cache.to_owned()),
+            ..ExecutionConfig::default()
+        };
+        let runtime = Runtime::over(store, &load::linked().unwrap(), &config).unwrap();
+        Self { runtime, contracts: HashMap::new() }
+    }
+
+    fn deploy(&mut self, name: &str, code: &str) {
+        let module = self.runtime.module(code.as_bytes()).unwrap();
+        self.runtime.deploy(&module).unwrap();
+        self.contracts.insert(name.to_owned(), module.address());
+    }
+
+    fn run(&self, executor: &BlockExecutor, block: &BlockLine) -> BlockReceipts {
+        let gas_limit = self.runtime.config().gas_limit;
+        let call = |call: &supervm_tiers::workload::CallLine| {
+            call.transaction(&self.contracts, gas_limit).unwrap()
+        };
+        let transactions: Vec<BlockTransaction> = block.transactions.iter().map(call).collect();
+        let header = Block { number: block.number, timestamp: block.timestamp };
+        self.runtime.run_block(executor, header, &transactions, None).unwrap()
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap())
+}
+
+/// The nth number that follows from `seed`.
+fn nth(seed: u64, nth: u64) -> u64 {
+    let mixed =
+        (seed ^ nth.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed ^ (mixed >> 29)
+}
+
+fn plan(seed: u64, chain: u64) -> Plan {
+    let choice = |at: u64, of: &[u64]| of[(nth(seed, 10 * chain + at) % of.len() as u64) as usize];
+    let kinds: Vec<u64> = (0..8).collect();
+    // Half of the chains have some of all.
+    let workload = match choice(1, &kinds) {
+        0 => Workload::Transfer,
+        1 => Workload::Zipf,
+        2 => Workload::Chain,
+        3 => Workload::Amm,
+        _ => Workload::Mixed,
+    };
+    Plan {
+        workload,
+        accounts: choice(2, &[2, 8, 30, 200, 1000]),
+        blocks: CHAIN_BLOCKS,
+        transactions: choice(3, &[7, 24, 48, 96]) as usize,
+        seed: nth(seed, 10 * chain + 4),
+    }
+}
+
+#[test]
+fn several_threads_leave_the_receipts_and_the_state_that_one_leaves() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+    let seed = number("SUPERVM_BLOCK_SEED").unwrap_or(now);
+    let blocks = number("SUPERVM_BLOCKS").unwrap_or(BLOCKS);
+    println!("SUPERVM_BLOCK_SEED={seed}");
+    let dir = tempfile::tempdir().unwrap();
+    let cache = dir.path().join("modules");
+    let one = BlockExecutor::new(1).unwrap();
+    let (mut done, mut stats) = (0, BlockStats::default());
+    let (mut traps, mut functions) = (BTreeMap::<_, u64>::new(), BTreeSet::new());
+    for chain in 0.. {
+        let plan = plan(seed, chain);
+        // Its own, so that what one chain taught it does not keep the next from running ahead.
+        let executor = BlockExecutor::new(1 + chain as usize % THREADS_MAX).unwrap();
+        let executor = &executor.with_yields(nth(seed, chain));
+        let (mut sequential, mut parallel) = (Chain::new(&cache), Chain::new(&cache));
+        for line in generate(plan).unwrap() {
+            let block = match line {
+                Line::Deploy { name, code } => {
+                    sequential.deploy(&name, &code);
+                    parallel.deploy(&name, &code);
+                    continue;
+                }
+                Line::Block(block) => block,
+            };
+            let (expected, found) = (sequential.run(&one, &block), parallel.run(executor, &block));
+            let what = || {
+                format!(
+                    "SUPERVM_BLOCK_SEED={seed}: block {} of chain {chain}, {plan:?}, {} threads",
+                    block.number,
+                    executor.threads()
+                )
+            };
+            assert_eq!(found.receipts, expected.receipts, "{}", what());
+            assert_eq!(found.digest, expected.digest, "{}", what());
+            assert_eq!(found.version, expected.version, "{}", what());
+            stats.add(&found.stats);
+            for (receipt, call) in found.receipts.iter().zip(block.transactions) {
+                let trap = receipt.trap.as_ref().map_or("none", |trap| trap.name());
+                *traps.entry(trap).or_default() += 1;
+                functions.insert(call.function);
+            }
+            done += 1;
+        }
+        if done >= blocks {
+            break;
+        }
+    }
+    println!("{done} blocks, {stats:?}, traps {traps:?}");
+    // It was no test if nothing of this came up.
+    assert!(stats.ran_ahead > 0 && stats.reruns > 0 && stats.in_turn > 0, "{stats:?}");
+    assert_eq!(traps.keys().copied().collect::<Vec<_>>(), ["abort", "none", "out-of-gas"]);
+    for function in ["transfer", "swap", "register_next", "list", "release", "pay", "try_pay"] {
+        assert!(functions.contains(function), "{functions:?}");
+    }
+}
