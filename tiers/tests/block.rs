@@ -1,7 +1,5 @@
 //! `supervm block`: files of blocks, generated and run.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod common;
 
 use common::{Place, Ran};

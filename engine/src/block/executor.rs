@@ -65,7 +65,7 @@ pub struct Ran<T> {
 /// Runs blocks on a number of threads. It learns from block to block whether running ahead pays.
 pub struct BlockExecutor {
     threads: usize,
-    /// The threads besides the caller's.
+    /// As many threads as there are, since the caller does not take part in all of its work; absent when the caller is the only one.
     pool: Option<ThreadPool>,
     pace: Mutex<Pace>,
     yields: Option<u64>,
@@ -87,7 +87,7 @@ impl BlockExecutor {
         let threads = if threads == 0 { available() } else { threads };
         let pool = match threads {
             1 => None,
-            _ => Some(start_threads(threads - 1)?),
+            _ => Some(start_threads(threads)?),
         };
         Ok(Self { threads, pool, pace: Mutex::default(), yields: None })
     }
@@ -105,7 +105,7 @@ impl BlockExecutor {
         self.threads
     }
 
-    /// Runs a block on the newest state of `store`. Nothing is changed until the result is [committed](Executed::commit).
+    /// Runs a block on the newest state of `store`. Nothing is changed until the result is [committed](Self::commit).
     ///
     /// # Errors
     /// `InvalidArgument` for more than [`BLOCK_TRANSACTIONS_MAX`] transactions; what a transaction fails with; `Internal` when
@@ -146,6 +146,28 @@ impl BlockExecutor {
         merged.write_to(&mut txn)?;
         Ok(Executed { outputs, stats, txn })
     }
+
+    /// Makes everything that the block changed take effect, as one batch, and ends the block.
+    ///
+    /// # Errors
+    /// `Conflict` when anything was committed since the block began to run: run it again. As
+    /// [`Txn::commit_with`].
+    pub fn commit<T>(
+        &self,
+        executed: Executed<T>,
+        block: Block,
+        acknowledgement: Option<Acknowledgement>,
+    ) -> Result<(Vec<T>, BlockStats, Version)> {
+        let Executed { outputs, stats, txn } = executed;
+        let after = Some(txn.read_version());
+        let options = CommitOptions { acknowledgement, block: Some(block), after };
+        let version = match &self.pool {
+            // Its threads share the work.
+            Some(pool) => pool.install(|| txn.commit_with(options)),
+            None => txn.commit_with(options),
+        }?;
+        Ok((outputs, stats, version))
+    }
 }
 
 fn start_threads(count: usize) -> Result<ThreadPool> {
@@ -164,22 +186,4 @@ pub struct Executed<T> {
     /// How the block was run.
     pub stats: BlockStats,
     txn: Txn,
-}
-
-impl<T> Executed<T> {
-    /// Makes everything that the block changed take effect, as one batch, and ends the block.
-    ///
-    /// # Errors
-    /// `Conflict` when anything was committed since the block began to run: run it again. As
-    /// [`Txn::commit_with`].
-    pub fn commit(
-        self,
-        block: Block,
-        acknowledgement: Option<Acknowledgement>,
-    ) -> Result<(Vec<T>, BlockStats, Version)> {
-        let after = Some(self.txn.read_version());
-        let options = CommitOptions { acknowledgement, block: Some(block), after };
-        let version = self.txn.commit_with(options)?;
-        Ok((self.outputs, self.stats, version))
-    }
 }

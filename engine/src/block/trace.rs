@@ -20,6 +20,9 @@ impl Trace {
     }
 }
 
+/// From where to where a walk went.
+pub(super) type Covered<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// A range that was walked, as far as it was.
 pub(super) struct Walk {
     start: Vec<u8>,
@@ -56,7 +59,7 @@ impl Walk {
     }
 
     /// The part of the range that was walked; `None` for nothing.
-    pub(super) fn covered(&self) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+    pub(super) fn covered(&self) -> Option<Covered<'_>> {
         let start = Bound::Included(self.start.as_slice());
         let end = self.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         if KeyRange::new(&self.start, self.end.as_deref()).is_empty() {

@@ -1,6 +1,7 @@
 //! Blocks of calls.
 
 use super::call::Ending;
+use super::frame::Called;
 use super::handle::Runtime;
 use super::module::Module;
 use super::pool::Permit;
@@ -11,6 +12,7 @@ use crate::layout::Version;
 use crate::mvcc::{Acknowledgement, Block};
 use crate::state::Changes;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use supervm_plugin_sdk::host::Address;
 use supervm_plugin_sdk::{ErrorKind, Result};
 
@@ -74,7 +76,7 @@ impl Runtime {
         loop {
             tries -= 1;
             let executed = executor.execute(self.store(), &calls)?;
-            match executed.commit(block, acknowledgement) {
+            match executor.commit(executed, block, acknowledgement) {
                 Ok((receipts, stats, version)) => {
                     let last = self.store().last_block().filter(|last| last.version == version);
                     let digest = last.map_or([0; 32], |last| last.digest);
@@ -107,9 +109,8 @@ impl<'a> Calls<'a> {
         for (index, transaction) in transactions.iter().enumerate() {
             let checked = runtime.check_bounds(&transaction.arguments, &calls.context(transaction));
             checked.map_err(|error| error.with("transaction", index))?;
-            let address = transaction.contract;
-            if !calls.contracts.contains_key(&address) {
-                calls.contracts.insert(address, runtime.deployed(&address)?);
+            if let Entry::Vacant(place) = calls.contracts.entry(transaction.contract) {
+                place.insert(runtime.deployed(&transaction.contract)?);
             }
         }
         Ok(calls)
@@ -125,13 +126,18 @@ impl<'a> Calls<'a> {
         }
     }
 
-    fn receipt(&self, transaction: &BlockTransaction, view: &BlockView) -> Result<Receipt> {
+    fn receipt(
+        &self,
+        called: &mut Called,
+        transaction: &BlockTransaction,
+        view: &BlockView,
+    ) -> Result<Receipt> {
         let BlockTransaction { contract, function, arguments, gas_limit, .. } = transaction;
         match self.contracts.get(contract).and_then(Option::as_ref) {
             Some(module) => {
                 let context = self.context(transaction);
                 let view = Box::new(view.clone());
-                self.runtime.call_permitted(view, module, function, arguments, &context)
+                self.runtime.call_permitted(view, module, function, arguments, &context, called)
             }
             None => {
                 let trap = Trap::MissingContract { address: hex::encode(contract) };
@@ -142,10 +148,16 @@ impl<'a> Calls<'a> {
     }
 }
 
+/// What a thread keeps from one transaction to the next, so that none asks for what all threads share.
+struct Worker<'a> {
+    /// A place in the instance pool.
+    _permit: Permit<'a>,
+    called: Called,
+}
+
 impl<'a> Transactions for Calls<'a> {
     type Output = Receipt;
-    /// A place in the instance pool, kept from one transaction to the next.
-    type Worker = Permit<'a>;
+    type Worker = Worker<'a>;
 
     fn len(&self) -> usize {
         self.transactions.len()
@@ -155,12 +167,13 @@ impl<'a> Transactions for Calls<'a> {
         self.transactions[index].access.as_ref()
     }
 
-    fn worker(&self) -> Permit<'a> {
-        self.runtime.0.machine.permits.acquire()
+    fn worker(&self) -> Worker<'a> {
+        let permit = self.runtime.0.machine.permits.acquire();
+        Worker { _permit: permit, called: Called::default() }
     }
 
-    fn run(&self, _: &mut Permit<'a>, index: usize, view: &BlockView) -> Result<Ran<Receipt>> {
-        let receipt = self.receipt(&self.transactions[index], view)?;
+    fn run(&self, worker: &mut Worker<'a>, index: usize, view: &BlockView) -> Result<Ran<Receipt>> {
+        let receipt = self.receipt(&mut worker.called, &self.transactions[index], view)?;
         let write = |(key, value): (&crate::state::StateKey, &Option<Vec<u8>>)| {
             (key.to_bytes(), value.clone())
         };

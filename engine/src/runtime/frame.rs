@@ -4,9 +4,10 @@ use super::module::Module;
 use super::shared::Shared;
 use super::validate;
 use crate::state::{Journal, Scan, StateView};
+use std::collections::HashMap;
 use std::sync::Arc;
-use supervm_plugin_sdk::ByteBuf;
 use supervm_plugin_sdk::host::{Address, SCRATCH_SLOTS};
+use supervm_plugin_sdk::{ByteBuf, Result};
 use wasmtime::{Instance, Memory, ResourceLimiter};
 
 /// What all contracts of one call share. It is handed from the calling contract to the called one and back.
@@ -17,6 +18,32 @@ pub(super) struct Transaction {
     pub(super) timestamp: u64,
     /// The contracts that are running, the first one first. No contract is in it twice.
     pub(super) running: Vec<Address>,
+    /// Contracts that were called by others; kept from call to call by who runs many.
+    pub(super) called: Called,
+}
+
+/// Contracts that were called by others, so that they are not looked for again. That a contract is deployed never ends.
+#[derive(Default)]
+pub(super) struct Called(HashMap<Address, Module>);
+
+impl Called {
+    /// Contracts that are kept; past it the memory starts anew.
+    const MAX: usize = 256;
+
+    /// The contract at `address`, when it is deployed.
+    pub(super) fn find(&mut self, address: &Address, runtime: &Shared) -> Result<Option<Module>> {
+        if let Some(module) = self.0.get(address) {
+            return Ok(Some(module.clone()));
+        }
+        let found = runtime.deployed(address)?;
+        if let Some(module) = &found {
+            if self.0.len() >= Self::MAX {
+                self.0.clear();
+            }
+            self.0.insert(*address, module.clone());
+        }
+        Ok(found)
+    }
 }
 
 /// One running contract.

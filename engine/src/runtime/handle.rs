@@ -2,7 +2,7 @@
 
 use super::arguments;
 use super::call::{self, Ending, Entry, Stop};
-use super::frame::Transaction;
+use super::frame::{Called, Transaction};
 use super::module::Module;
 use super::receipt::{CallArguments, CallContext, Receipt};
 use super::shared::Shared;
@@ -171,10 +171,12 @@ impl Runtime {
         self.check_origin(module)?;
         self.check_bounds(arguments, context)?;
         let _permit = self.0.machine.permits.acquire();
-        self.call_permitted(view, module, function, arguments, context)
+        let called = &mut Called::default();
+        self.call_permitted(view, module, function, arguments, context, called)
     }
 
-    /// As [`call_on`](Self::call_on), for who has a permit, and a contract and bounds that were checked.
+    /// As [`call_on`](Self::call_on), for who has a permit, and a contract and bounds that were checked. Who runs many calls hands over what
+    /// earlier ones `called`.
     pub(super) fn call_permitted(
         &self,
         view: Box<dyn StateView>,
@@ -182,6 +184,7 @@ impl Runtime {
         function: &str,
         arguments: &CallArguments,
         context: &CallContext,
+        called: &mut Called,
     ) -> Result<Receipt> {
         let mut transaction = Box::new(Transaction {
             runtime: Arc::clone(&self.0),
@@ -189,6 +192,7 @@ impl Runtime {
             block_number: context.block_number,
             timestamp: context.timestamp,
             running: Vec::new(),
+            called: std::mem::take(called),
         });
         let resolved = match module.0.exports.get(function) {
             Some(export) => arguments::resolve(arguments, &export.signature),
@@ -203,6 +207,7 @@ impl Runtime {
             }
             Err(trap) => Ending::refused(trap, context.gas_limit),
         };
+        *called = std::mem::take(&mut transaction.called);
         receipt(*transaction, ending)
     }
 

@@ -311,7 +311,7 @@ impl HostEnvironment for HostCall<'_> {
             return Ok(CallOutcome::Failed);
         }
         let runtime = std::sync::Arc::clone(&transaction.runtime);
-        let module = runtime.deployed(call.address);
+        let module = transaction.called.find(call.address, &runtime);
         let module = match module {
             Ok(Some(module)) => module,
             Ok(None) => return Ok(CallOutcome::NotFound),

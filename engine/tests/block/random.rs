@@ -114,7 +114,7 @@ fn any_number_of_threads_leaves_what_one_by_one_leaves() {
         };
         let executed = executor.execute(&store, &Programs(&programs)).unwrap();
         let header = Block { number, timestamp: number };
-        let (reports, block_stats, _) = executed.commit(header, None).unwrap();
+        let (reports, block_stats, _) = executor.commit(executed, header, None).unwrap();
         assert_eq!(reports, expected, "{}", failed());
         let left: Map = content(&store);
         assert_eq!(left, *model.0.lock(), "{}", failed());

@@ -14,7 +14,8 @@ use supervm_plugin_sdk::{ByteBuf, Direction, ErrorKind, KeyRange, Result};
 const BLOCK: Block = Block { number: 1, timestamp: 1 };
 
 fn run(executor: &BlockExecutor, store: &MvccStore, programs: &[Program]) -> BlockStats {
-    executor.execute(store, &Programs(programs)).unwrap().commit(BLOCK, None).unwrap().1
+    let executed = executor.execute(store, &Programs(programs)).unwrap();
+    executor.commit(executed, BLOCK, None).unwrap().1
 }
 
 #[test]
@@ -51,11 +52,12 @@ fn nothing_is_changed_before_the_commit() {
 fn a_commit_since_the_block_began_is_a_conflict_whatever_it_wrote() {
     let store = MvccStore::new();
     let programs = [Program::increment(b"a")];
-    let executed = BlockExecutor::new(1).unwrap().execute(&store, &Programs(&programs)).unwrap();
+    let executor = BlockExecutor::new(1).unwrap();
+    let executed = executor.execute(&store, &Programs(&programs)).unwrap();
     let mut other = store.begin();
     other.write(b"elsewhere", b"1").unwrap();
     other.commit().unwrap();
-    let refused = executed.commit(BLOCK, None).unwrap_err();
+    let refused = executor.commit(executed, BLOCK, None).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Conflict);
     assert_eq!(content(&store).len(), 1);
 }

@@ -21,3 +21,4 @@ mod concurrency;
 mod journal;
 mod transactions;
 mod walks;
+mod blocks;

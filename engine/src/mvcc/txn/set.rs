@@ -29,6 +29,10 @@ impl<T> CellSet<T> {
         self.entries.len()
     }
 
+    pub(in crate::mvcc) fn as_slice(&self) -> &[(Cell, T)] {
+        &self.entries
+    }
+
     #[inline]
     pub(in crate::mvcc) fn iter(&self) -> impl Iterator<Item = &(Cell, T)> {
         self.entries.iter()
