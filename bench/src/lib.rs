@@ -1,4 +1,4 @@
-//! Benchmarks of SuperVM's storage backends and transactions.
+//! Benchmarks of SuperVM's storage backends, transactions and blocks.
 //!
 //! Each database is measured in several legs, over copies of one directory: through its own crate, through SuperVM's backend
 //! linked in, and through the same backend loaded from its shared library. What the legs share is here. Two programs use it:
@@ -15,3 +15,5 @@ pub mod page;
 pub mod boundary;
 #[cfg(feature = "mvcc")]
 pub mod mvcc;
+#[cfg(feature = "block")]
+pub mod block;

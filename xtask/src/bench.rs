@@ -26,6 +26,13 @@ pub(crate) enum Comparison {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Measure blocks on two threads against one, with made-up transactions and with token transfers.
+    #[command(disable_help_flag = true)]
+    Block {
+        /// Passed on; `--help` lists what there is.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Measure transactions in memory against surrealmx, and durable commits on RocksDB.
     #[command(disable_help_flag = true)]
     Mvcc {
@@ -40,6 +47,7 @@ pub(crate) fn compare(comparison: &Comparison) -> Result<()> {
     let (program, features, arguments) = match comparison {
         Comparison::Boundary { arguments } => ("boundary", database_features(arguments), arguments),
         Comparison::Mvcc { arguments } => ("mvcc", "mvcc,rocksdb".to_owned(), arguments),
+        Comparison::Block { arguments } => ("block", "block,rocksdb".to_owned(), arguments),
     };
     let mut run = vec!["run", "--release", "--manifest-path", PEERS, "--bin", program];
     run.extend(["--features", &features, "--"]);

@@ -32,6 +32,8 @@ enum Task {
     /// Try the transactions' races under a scheduler, and show that each mistake that can be switched on in them is caught by a
     /// test; a table.
     Mutants,
+    /// What takes too long for every change: 100,000 random blocks, and the conformance suite's profile crash on every storage plugin.
+    Nightly,
     /// Run the conformance suite on every storage plugin's shared library; a table at the end.
     Conformance {
         /// How thorough, as `supervm-conformance run --help` explains it.
@@ -68,6 +70,10 @@ fn run(task: Task) -> Result<()> {
         Task::Mutants => {
             setup::system_packages()?;
             mutants()
+        }
+        Task::Nightly => {
+            setup::system_packages()?;
+            nightly()
         }
         Task::Conformance { profile } => {
             setup::system_packages()?;
@@ -120,4 +126,11 @@ fn mutants() -> Result<()> {
     };
     run("supervm-engine/shuttle", "interleavings", &[])?;
     run("supervm-engine/mutants", "mvcc", &["--", "--nocapture", "mutants::"])
+}
+
+fn nightly() -> Result<()> {
+    let tests = ["--test", "block", "--test", "block_random", "--", "--nocapture", "threads_leave"];
+    let blocks = [&["test", "--release", "--workspace"][..], &tests].concat();
+    steps::cargo_with(&blocks, &[("SUPERVM_BLOCKS", "100000")])?;
+    conformance::run("crash")
 }

@@ -16,7 +16,16 @@ pub(crate) fn repository() -> PathBuf {
 
 /// Runs cargo with `arguments` at the repository's root.
 pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
-    run(Command::new(cargo_program()).args(arguments).current_dir(repository()))
+    cargo_with(arguments, &[])
+}
+
+/// As [`cargo`], with these environment variables on top.
+pub(crate) fn cargo_with(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
+    for (name, value) in variables {
+        eprintln!("{name}={value} \\");
+    }
+    let mut command = Command::new(cargo_program());
+    run(command.args(arguments).envs(variables.iter().copied()).current_dir(repository()))
 }
 
 /// What cargo knows of the workspace with this manifest, a path below the repository's root.

@@ -22,7 +22,7 @@ pub use goal::{Goal, Outcome};
 pub use latency::Latency;
 pub use operation::Operation;
 pub use report::Report;
-#[cfg(feature = "mvcc")]
+#[cfg(any(feature = "mvcc", feature = "block"))]
 pub(crate) use rounds::order;
 
 use crate::data::{Data, Shape};
