@@ -4,6 +4,7 @@
 //! [`registry`] or handed in by the caller. Which plugins there are, and how they are composed, is the business of the crate
 //! above. Modules stand in reading order; each uses only those before it.
 
+mod sync;
 pub mod config;
 pub mod storage;
 pub mod layout;

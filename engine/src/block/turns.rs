@@ -1,7 +1,8 @@
 //! Who runs which transaction next, and waiting for a turn.
 
+use crate::sync::Condvar;
 use crossbeam_utils::{Backoff, CachePadded};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

@@ -7,8 +7,8 @@
 use super::cell::{Cell, Chain};
 use super::inner::Inner;
 use super::mutant::{Mutant, mutant};
-use super::sync::Condvar;
 use crate::layout::Version;
+use crate::sync::Condvar;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -11,8 +11,8 @@ use super::commit::poisoned;
 use super::inner::Inner;
 use super::mutant::{Mutant, mutant};
 use super::sequencer::GroupBatch;
-use super::sync::Condvar;
 use crate::layout::{BlockRecord, Meta, Version};
+use crate::sync::Condvar;
 use parking_lot::Mutex;
 use supervm_plugin_sdk::{Durability, Error, Result};
 

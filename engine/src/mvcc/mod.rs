@@ -22,7 +22,6 @@
 //!
 //! An absent key that is read has a cell too, so that its appearance is noticed. A scanned range is noticed as a range.
 
-mod sync;
 mod config;
 mod value;
 mod cell;
