@@ -12,5 +12,6 @@ pub mod mvcc;
 pub mod history;
 pub mod transfer;
 pub mod state;
+pub mod scheduler;
 pub mod runtime;
 pub mod registry;

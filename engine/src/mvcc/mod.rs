@@ -51,4 +51,6 @@ pub use mutant::MUTANTS;
 pub use store::MvccStore;
 pub use txn::{Savepoint, Txn};
 
+pub(crate) use metrics::Counter;
+pub(crate) use sync::Condvar;
 pub(crate) use txn::TxnRows;

@@ -1,13 +1,13 @@
-//! The locks that the store is made of.
+//! The locks that the store and the schedulers are made of.
 //!
 //! With the feature `shuttle` a test's scheduler controls them: `parking_lot` is then Shuttle's crate of that shape, which has no
 //! condition variable.
 
 #[cfg(not(feature = "shuttle"))]
-pub(super) use parking_lot::Condvar;
+pub(crate) use parking_lot::Condvar;
 
 #[cfg(feature = "shuttle")]
-pub(super) use any_time::Condvar;
+pub(crate) use any_time::Condvar;
 
 #[cfg(feature = "shuttle")]
 mod any_time {
@@ -16,22 +16,22 @@ mod any_time {
 
     /// A condition variable that wakes at any time, which every waiter has to expect of one.
     #[derive(Default)]
-    pub(in crate::mvcc) struct Condvar;
+    pub(crate) struct Condvar;
 
     impl Condvar {
-        pub(in crate::mvcc) fn new() -> Self {
+        pub(crate) fn new() -> Self {
             Self
         }
 
-        pub(in crate::mvcc) fn notify_all(&self) {}
+        pub(crate) fn notify_all(&self) {}
 
-        pub(in crate::mvcc) fn notify_one(&self) {}
+        pub(crate) fn notify_one(&self) {}
 
-        pub(in crate::mvcc) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
+        pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
             MutexGuard::unlocked(guard, shuttle::thread::yield_now);
         }
 
-        pub(in crate::mvcc) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, _: Instant) {
+        pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, _: Instant) {
             self.wait(guard);
         }
     }

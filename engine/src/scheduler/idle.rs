@@ -1,0 +1,47 @@
+//! Threads that have nothing to do, asleep until there is something.
+
+use crate::mvcc::Condvar;
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub(super) struct Idle {
+    asleep: AtomicUsize,
+    lock: Mutex<()>,
+    woken: Condvar,
+}
+
+impl Idle {
+    pub(super) fn new() -> Self {
+        Self { asleep: AtomicUsize::new(0), lock: Mutex::new(()), woken: Condvar::new() }
+    }
+
+    /// Sleeps until `is_over` holds; whoever makes it hold has to wake.
+    pub(super) fn sleep_until(&self, is_over: impl Fn() -> bool) {
+        let mut guard = self.lock.lock();
+        // IMPORTANT: said before the look, and a waker changes things before it asks who sleeps; so one of the two sees the other.
+        self.asleep.fetch_add(1, Ordering::SeqCst);
+        while !is_over() {
+            self.woken.wait(&mut guard);
+        }
+        self.asleep.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    #[inline]
+    pub(super) fn anyone_sleeps(&self) -> bool {
+        self.asleep.load(Ordering::SeqCst) > 0
+    }
+
+    pub(super) fn wake_one(&self) {
+        if self.anyone_sleeps() {
+            let _between_look_and_wait = self.lock.lock();
+            self.woken.notify_one();
+        }
+    }
+
+    pub(super) fn wake_all(&self) {
+        if self.anyone_sleeps() {
+            let _between_look_and_wait = self.lock.lock();
+            self.woken.notify_all();
+        }
+    }
+}
