@@ -45,3 +45,38 @@ impl Idle {
         }
     }
 }
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
+    #[test]
+    fn a_thread_that_sleeps_looks_once_before_and_once_each_time_that_it_is_woken() {
+        let (idle, is_over, looks) = (Idle::new(), AtomicBool::new(false), AtomicUsize::new(0));
+        let wait_for_looks = |count| {
+            while looks.load(Ordering::SeqCst) < count {
+                thread::yield_now();
+            }
+            // The one that looked holds the lock until it waits.
+            drop(idle.lock.lock());
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                idle.sleep_until(|| {
+                    looks.fetch_add(1, Ordering::SeqCst);
+                    is_over.load(Ordering::SeqCst)
+                });
+            });
+            wait_for_looks(1);
+            assert!(idle.anyone_sleeps());
+            idle.wake_one();
+            wait_for_looks(2);
+            is_over.store(true, Ordering::SeqCst);
+            idle.wake_all();
+        });
+        assert_eq!(looks.into_inner(), 3);
+        assert!(!idle.anyone_sleeps());
+    }
+}
