@@ -7,11 +7,16 @@
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
-use supervm_engine::mvcc::MvccStore;
+use std::path::Path;
+use supervm_engine::config::StorageConfig;
+use supervm_engine::mvcc::{MvccConfig, MvccStore};
 use supervm_engine::scheduler::{
-    ConflictDetector, DependencyGraph, ParallelScheduler, ReadWriteSet, StateManager, Task,
-    WorkStealingScheduler,
+    ConflictDetector, DependencyGraph, KEYS_PER_THREAD_MIN, ParallelConfig, ParallelScheduler,
+    ReadWriteSet, StateManager, Task, WorkStealingScheduler,
 };
+use supervm_engine::storage::{OpenOptions, Storage};
+use supervm_plugin_sdk::load;
+use tempfile::TempDir;
 
 const TASKS: u64 = 100;
 const KEYS: u64 = 1_000;
@@ -51,21 +56,51 @@ fn conflicts(criterion: &mut Criterion) {
 
 fn batches(criterion: &mut Criterion) {
     let scheduler = ParallelScheduler::new(MvccStore::new());
+    let keys: Vec<_> = (0..100_000).map(key).collect();
+    let entries: Vec<_> = keys.iter().map(|key| (key, VALUE)).collect();
+    scheduler.batch_write(&entries).unwrap();
     let mut group = criterion.benchmark_group("batch");
     for count in [100, 100_000] {
-        let keys: Vec<_> = (0..count).map(key).collect();
-        let entries: Vec<_> = keys.iter().map(|key| (key, VALUE)).collect();
-        scheduler.batch_write(&entries).unwrap();
         group.bench_function(format!("read of {count} keys"), |bencher| {
-            bencher.iter(|| scheduler.batch_read(black_box(&keys)).unwrap());
+            bencher.iter(|| scheduler.batch_read(black_box(&keys[..count])).unwrap());
         });
-        if count > 1_000 {
+    }
+    group.bench_function("write of 100 keys", |bencher| {
+        bencher.iter(|| scheduler.batch_write(black_box(&entries[..100])).unwrap());
+    });
+    group.finish();
+}
+
+/// Keys that are on a backend and not in memory, where its shared library is built.
+fn cold_reads(criterion: &mut Criterion) {
+    let executable = std::env::current_exe().unwrap();
+    let target = executable.parent().and_then(Path::parent).unwrap();
+    let mut group = criterion.benchmark_group("batch, not in memory");
+    for name in ["rocksdb", "lmdb", "sqlite"] {
+        let library = target.join(format!("libsupervm_storage_{name}.so"));
+        if !library.is_file() {
+            println!("skipped {name}: {} is missing", library.display());
             continue;
         }
-        group.bench_function(format!("write of {count} keys"), |bencher| {
-            bencher.iter(|| scheduler.batch_write(black_box(&entries)).unwrap());
-            scheduler.store().gc();
-        });
+        let plugin = load::library(&library, target, None).unwrap();
+        let dir = TempDir::new_in(target).unwrap();
+        let config = StorageConfig { dir: dir.path().to_owned(), ..StorageConfig::default() };
+        let storage = Storage::open(&plugin, OpenOptions::from(&config)).unwrap();
+        let store = MvccStore::open(storage, MvccConfig::default()).unwrap();
+        let keys: Vec<_> = (0..100_000).map(key).collect();
+        let entries: Vec<_> = keys.iter().map(|key| (key, VALUE)).collect();
+        ParallelScheduler::new(store.clone()).batch_write(&entries).unwrap();
+        for count in [2 * KEYS_PER_THREAD_MIN, 20_000] {
+            for threads in [1, 2] {
+                let config = ParallelConfig { threads, ..ParallelConfig::default() };
+                let scheduler = ParallelScheduler::new_with_config(store.clone(), config);
+                let title = format!("{name}: read of {count} keys, {threads} threads");
+                group.bench_function(title, |bencher| {
+                    let read = |_| scheduler.batch_read(black_box(&keys[..count])).unwrap();
+                    bencher.iter_batched(|| store.evict(), read, BatchSize::PerIteration);
+                });
+            }
+        }
     }
     group.finish();
 }
@@ -139,5 +174,5 @@ fn tasks_by_priority(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, conflicts, batches, savepoints, tasks_by_priority);
+criterion_group!(benches, conflicts, batches, cold_reads, savepoints, tasks_by_priority);
 criterion_main!(benches);
