@@ -49,9 +49,7 @@ impl ReadWriteSet {
 
 impl From<&Changes> for ReadWriteSet {
     fn from(changes: &Changes) -> Self {
-        Self {
-            reads: changes.reads.iter().map(|key| key.to_bytes().into()).collect(),
-            writes: changes.writes.keys().map(|key| key.to_bytes().into()).collect(),
-        }
+        let set = changes.reads.iter().fold(Self::new(), |set, key| set.reading(key.to_bytes()));
+        changes.writes.keys().fold(set, |set, key| set.writing(key.to_bytes()))
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 /// # Behavior
 /// - Every dependency leads from a task to an earlier one, so there are no cycles.
 /// - Two tasks that conflict are connected, if not directly, then through others: of tasks that write one key one after the other, each depends on the
-///   one before it alone. So there are at most as many dependencies as accesses of a key and two for each, not as many as pairs.
+///   one before it alone. So there are at most one dependency for each write and two for each read, and not one for each pair.
 /// - A level holds the tasks whose longest chain of dependencies is equally long. No two of a level conflict; to run the levels one after the other, each in any
 ///   order, has the outcome of running the tasks one by one.
 pub struct DependencyGraph {
@@ -35,7 +35,8 @@ impl DependencyGraph {
     pub fn new(detector: &ConflictDetector) -> Self {
         let tasks = detector.tasks();
         let mut touched = vec![LastTouch::default(); detector.keys()];
-        let mut edges = Edges { dependencies: Vec::with_capacity(tasks), waiting: vec![0; tasks] };
+        let mut edges =
+            Edges { dependencies: Vec::with_capacity(tasks), dependents: vec![0; tasks] };
         let (mut ends, mut levels) = (Vec::with_capacity(tasks), Vec::with_capacity(tasks));
         let mut level_ends: Vec<usize> = Vec::new();
         for task in 0..tasks {
@@ -77,7 +78,7 @@ impl DependencyGraph {
         slice(&self.dependencies, &self.ends, task)
     }
 
-    /// The tasks in batches that may run in parallel, each batch after the one before it; in a batch they are in order.
+    /// The tasks that may run in parallel, each level after the one before it; within a level they are in order.
     pub fn levels(&self) -> impl ExactSizeIterator<Item = &[usize]> {
         (0..self.level_ends.len()).map(|level| slice(&self.leveled, &self.level_ends, level))
     }
@@ -95,14 +96,14 @@ impl fmt::Debug for DependencyGraph {
 
 struct Edges {
     dependencies: Vec<usize>,
-    /// The last task that waits for this one, and one more; 0 = none.
-    waiting: Vec<usize>,
+    /// The last task that depends on each, plus 1; 0 = none.
+    dependents: Vec<usize>,
 }
 
 impl Edges {
     fn add(&mut self, task: usize, earlier: usize) {
-        if earlier != task && self.waiting[earlier] != task + 1 {
-            self.waiting[earlier] = task + 1;
+        if earlier != task && self.dependents[earlier] != task + 1 {
+            self.dependents[earlier] = task + 1;
             self.dependencies.push(earlier);
         }
     }

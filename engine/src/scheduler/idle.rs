@@ -2,7 +2,7 @@
 
 use crate::mvcc::Condvar;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 pub(super) struct Idle {
     asleep: AtomicUsize,
@@ -26,8 +26,11 @@ impl Idle {
         self.asleep.fetch_sub(1, Ordering::SeqCst);
     }
 
+    /// Does anyone sleep, or is about to, who may not have seen what the caller has changed?
     #[inline]
     pub(super) fn anyone_sleeps(&self) -> bool {
+        // IMPORTANT: what the caller changed has left its processor before it asks. A push to a thread's own queue is no more than a release.
+        fence(Ordering::SeqCst);
         self.asleep.load(Ordering::SeqCst) > 0
     }
 

@@ -3,8 +3,8 @@
 //! ```text
 //!   ParallelScheduler        closures as transactions of an MvccStore, tried again after conflicts; batches
 //!   WorkStealingScheduler    tasks on several threads, the more urgent ones first
-//!   ConflictDetector         reads and writes that are known before -> pairs that conflict
-//!   DependencyGraph          pairs that conflict -> batches that may run in parallel
+//!   ConflictDetector         reads and writes that are known beforehand -> pairs that conflict
+//!   DependencyGraph          conflicts -> levels that may run in parallel
 //!   StateManager             a transaction with nested savepoints
 //! ```
 //! All of them rest on the transactions of [`mvcc`](crate::mvcc), which decide alone whether an outcome is right. What a detector says of
@@ -53,7 +53,7 @@ mod access;
 mod conflicts;
 mod graph;
 mod task;
-mod levels;
+mod waiting;
 mod idle;
 mod work_stealing;
 mod state_manager;

@@ -143,19 +143,19 @@ impl ParallelScheduler {
         mut run: impl FnMut(&mut Txn) -> Result<T>,
     ) -> Result<(T, Version)> {
         let Shared { store, config, jitter, tally, .. } = &*self.0;
-        let mut retry = 0;
+        let mut tries = 0;
         loop {
+            tries += 1;
             let mut txn = store.begin_with(Isolation::Serializable);
             let read_version = txn.read_version();
             let outcome = tally.attempt(operation, || {
                 let value = run(&mut txn)?;
                 Ok((value, txn.commit()?))
             });
-            retry += 1;
-            if !is_conflict(&outcome) || retry >= config.retry.tries_max {
+            if !is_conflict(&outcome) || tries >= config.retry.tries_max {
                 return tally.ended(outcome);
             }
-            config.clock.sleep(jitter.below(config.retry.delay_bound(retry)));
+            config.clock.sleep(jitter.below(config.retry.delay_bound(tries)));
             // What it conflicts with may still be on its way to the disk.
             store.wait_for_newer(read_version);
             tally.retries.add(1);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   submit ──> one queue a priority ──> a thread's own queue ──> run
-//!              (levels)                 (up to 32 at once)        ^
+//!              (waiting)                (up to 32 at once)        ^
 //!                                        └── stolen by a thread that has nothing as urgent
 //! ```
 //! A thread that has nothing of its own takes several tasks of the highest priority at once, so that threads seldom meet at one queue; whoever has
@@ -11,9 +11,9 @@
 //! Source: Blumofe and Leiserson, "Scheduling Multithreaded Computations by Work Stealing" (1999); the queues are Chase and Lev's (2005).
 
 use super::idle::Idle;
-use super::levels::Levels;
 use super::stats::{ExecutionStats, Tally};
 use super::task::Task;
+use super::waiting::Waiting;
 use crossbeam_deque::{Steal, Stealer, Worker};
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
@@ -57,7 +57,7 @@ pub const WORKER_THREADS_MAX: usize = 256;
 /// ```
 pub struct WorkStealingScheduler<'env> {
     threads: usize,
-    levels: Levels<'env>,
+    waiting: Waiting<'env>,
     /// Tasks that wait or run. A task that runs keeps it above 0 while it submits others, so 0 means that all is done.
     unfinished: AtomicUsize,
     idle: Idle,
@@ -70,7 +70,7 @@ impl<'env> WorkStealingScheduler<'env> {
     pub fn new(threads: usize) -> Self {
         Self {
             threads: threads.clamp(1, WORKER_THREADS_MAX),
-            levels: Levels::new(),
+            waiting: Waiting::new(),
             unfinished: AtomicUsize::new(0),
             idle: Idle::new(),
             stats: ExecutionStats::default(),
@@ -97,7 +97,7 @@ impl<'env> WorkStealingScheduler<'env> {
             let refused = format!("{TASKS_MAX} tasks wait or run, which is the most; submit later");
             return Err(Error::new(ErrorKind::Busy, "submit task", refused));
         }
-        self.levels.push(task);
+        self.waiting.push(task);
         self.idle.wake_one();
         Ok(())
     }
@@ -153,7 +153,7 @@ struct Desk<'env> {
 #[derive(Clone, Copy)]
 enum Source {
     Own,
-    Levels,
+    Waiting,
     Desk(usize),
 }
 
@@ -203,7 +203,7 @@ impl<'env> Crew<'_, 'env> {
 
     /// Takes a task of the highest priority; `None` when none was found.
     fn take(&self, number: usize, own: &Worker<Task<'env>>) -> Option<Task<'env>> {
-        let levels = &self.scheduler.levels;
+        let waiting = &self.scheduler.waiting;
         loop {
             match self.most_urgent(number)? {
                 (_, Source::Own) => {
@@ -211,13 +211,13 @@ impl<'env> Crew<'_, 'env> {
                         return Some(task);
                     }
                 }
-                (priority, Source::Levels) => {
+                (priority, Source::Waiting) => {
                     let more = own.is_empty().then(|| {
                         // IMPORTANT: before the tasks are there for others to see.
                         self.desks[number].priority.store(priority, Ordering::SeqCst);
                         own
                     });
-                    if let Steal::Success(task) = levels.take(priority, more) {
+                    if let Steal::Success(task) = waiting.take(priority, more) {
                         return Some(task);
                     }
                 }
@@ -234,7 +234,7 @@ impl<'env> Crew<'_, 'env> {
     /// Of equals its own come first, which are the oldest, and another thread's last, which is on its way to them.
     fn most_urgent(&self, number: usize) -> Option<(u8, Source)> {
         let own = self.desks[number].urgency().map(|priority| (priority, Source::Own));
-        let waiting = self.scheduler.levels.highest().map(|priority| (priority, Source::Levels));
+        let waiting = self.scheduler.waiting.highest().map(|priority| (priority, Source::Waiting));
         // From the next one on, so that not all go to the first.
         let others = (number + 1..self.desks.len()).chain(0..number);
         let others = others.filter_map(|other| {
@@ -245,7 +245,7 @@ impl<'env> Crew<'_, 'env> {
     }
 
     fn anything_waits(&self) -> bool {
-        self.scheduler.levels.highest().is_some()
+        self.scheduler.waiting.highest().is_some()
             || self.desks.iter().any(|desk| !desk.tasks.is_empty())
     }
 }

@@ -5,8 +5,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use supervm_engine::mvcc::MvccStore;
+use supervm_engine::runtime::Receipt;
 use supervm_engine::scheduler::{Conflict, ConflictDetector, ConflictKind, ReadWriteSet};
-use supervm_engine::state::{Journal, TxnView};
+use supervm_engine::state::{Changes, Journal, TxnView};
 use supervm_plugin_sdk::ByteBuf;
 
 /// Sets of up to a dozen tasks over few keys, so that they meet; some come twice.
@@ -93,13 +94,16 @@ fn what_a_call_read_and_changed_is_a_set_of_state_keys() {
     journal.get(&one, b"read", &mut ByteBuf::new()).unwrap();
     journal.set(&one, b"written", b"1");
     journal.delete(&two, b"deleted");
-    let set = ReadWriteSet::from(&journal.into_changes());
+    let changes = journal.into_changes();
     let key = |contract: [u8; 20], key: &[u8]| [&contract[..], key].concat();
     let expected = ReadWriteSet::new()
         .reading(key(one, b"read"))
         .writing(key(one, b"written"))
         .writing(key(two, b"deleted"));
-    assert_eq!(set, expected);
+    assert_eq!(ReadWriteSet::from(&changes), expected);
+    let Changes { reads, writes, events } = changes;
+    let receipt = Receipt { reads, writes, events, ..Receipt::default() };
+    assert_eq!(ReadWriteSet::from(&receipt), expected);
 }
 
 proptest! {

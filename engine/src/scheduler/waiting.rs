@@ -10,16 +10,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const PRIORITIES: usize = u8::MAX as usize + 1;
 const BITS: usize = u64::BITS as usize;
 
-pub(super) struct Levels<'env> {
+pub(super) struct Waiting<'env> {
     /// Made when a priority is first used: each takes 2 KiB.
     queues: Box<[OnceLock<Injector<Task<'env>>>]>,
-    waiting: [AtomicU64; PRIORITIES / BITS],
+    occupied: [AtomicU64; PRIORITIES / BITS],
 }
 
-impl<'env> Levels<'env> {
+impl<'env> Waiting<'env> {
     pub(super) fn new() -> Self {
         let queues = (0..PRIORITIES).map(|_| OnceLock::new()).collect();
-        Self { queues, waiting: Default::default() }
+        Self { queues, occupied: Default::default() }
     }
 
     pub(super) fn push(&self, task: Task<'env>) {
@@ -34,7 +34,7 @@ impl<'env> Levels<'env> {
 
     /// The highest priority that may have a task.
     pub(super) fn highest(&self) -> Option<u8> {
-        let words = self.waiting.iter().enumerate().rev();
+        let words = self.occupied.iter().enumerate().rev();
         let mut set = words.map(|(at, word)| (at, word.load(Ordering::SeqCst)));
         let (at, word) = set.find(|(_, word)| *word != 0)?;
         Some((at * BITS + word.ilog2() as usize) as u8)
@@ -69,6 +69,6 @@ impl<'env> Levels<'env> {
 
     fn place(&self, priority: u8) -> (&AtomicU64, u64) {
         let priority = usize::from(priority);
-        (&self.waiting[priority / BITS], 1 << (priority % BITS))
+        (&self.occupied[priority / BITS], 1 << (priority % BITS))
     }
 }
