@@ -13,6 +13,7 @@ pub mod mvcc;
 pub mod history;
 pub mod transfer;
 pub mod state;
+pub mod scheduler;
 pub mod block;
 pub mod runtime;
 pub mod registry;

@@ -41,6 +41,19 @@ fn demos_1_3_and_4_show_their_known_outcomes() {
 }
 
 #[test]
+fn demo_5_ends_as_one_by_one_and_without_conflicts_when_it_is_planned() {
+    let place = Place::new();
+    let report = place.json(&["demo", "5"]);
+    let five = demo(&report, "5");
+    assert_eq!((&five["transfers"], &five["conflicts"]), (&100.into(), &149.into()));
+    assert_eq!((&five["levels"], &five["retries_planned"]), (&6.into(), &0.into()));
+    assert_eq!(five["success_rate"], 1.0);
+    let text = place.run(&["demo", "5", "--once"]);
+    assert_eq!(text.code, 0, "{}", text.stderr);
+    assert!(text.stdout.contains("pairs conflict"), "{}", text.stdout);
+}
+
+#[test]
 fn demo_6_rolls_back_within_a_transaction_and_to_older_states() {
     let place = Place::new();
     let text = place.run(&["demo", "6", "--once"]);
@@ -49,6 +62,29 @@ fn demo_6_rolls_back_within_a_transaction_and_to_older_states() {
         assert!(text.stdout.contains(expected), "{}", text.stdout);
     }
     assert_eq!(demo(&place.json(&["demo", "6"]), "6")["accounts"], 1000);
+}
+
+#[test]
+fn demo_7_runs_by_priority_and_counts_what_fails() {
+    let place = Place::new();
+    let report = place.json(&["demo", "7"]);
+    let seven = demo(&report, "7");
+    assert_eq!((&seven["tasks"], &seven["successful"]), (&2000.into(), &1900.into()));
+    assert_eq!((&seven["failed"], &seven["success_rate"]), (&100.into(), &0.95.into()));
+    assert!(seven["stolen"].as_u64().unwrap() > 0);
+    let text = place.run(&["demo", "7", "--once"]).stdout;
+    assert!(text.contains("256 tasks ran from priority 255 down to 0"), "{text}");
+}
+
+#[test]
+fn demo_8_writes_reads_and_deletes_in_batches_that_are_all_or_nothing() {
+    let place = Place::new();
+    let report = place.json(&["demo", "8"]);
+    let eight = demo(&report, "8");
+    assert_eq!((&eight["keys"], &eight["keys_left"]), (&1000.into(), &500.into()));
+    assert_eq!((&eight["failed"], &eight["events"]), (&1.into(), &3.into()));
+    let text = place.run(&["demo", "8", "--once"]).stdout;
+    assert!(text.contains("nothing of them stays"), "{text}");
 }
 
 #[test]
@@ -93,7 +129,7 @@ fn without_a_name_every_demo_runs_and_nothing_is_left_behind() {
     let ran = common::Ran::new(command.env("TMPDIR", place.path().join("tmp")).output().unwrap());
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(ran.stderr, "", "no progress bar in a pipe");
-    for demo in ["1", "2", "3", "4", "6", "9", "10", "token"] {
+    for demo in ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "token"] {
         assert!(ran.stdout.contains(&format!("demo {demo}: ")), "{}", ran.stdout);
     }
     assert_eq!(std::fs::read_dir(place.path().join("tmp")).unwrap().count(), 0);
@@ -103,11 +139,12 @@ fn without_a_name_every_demo_runs_and_nothing_is_left_behind() {
 #[test]
 fn a_demo_that_does_not_exist_lists_those_that_do() {
     let place = Place::new();
-    for name in ["5", "0", "tokens"] {
+    for name in ["11", "0", "tokens"] {
         let ran = place.run(&["demo", name]);
         assert_eq!(ran.code, 2);
-        let expected =
-            format!("there is no demo \"{name}\"; available: 1, 2, 3, 4, 6, 9, 10, token, all");
+        let expected = format!(
+            "there is no demo \"{name}\"; available: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, token, all"
+        );
         assert!(ran.stderr.contains(&expected), "{}", ran.stderr);
     }
 }

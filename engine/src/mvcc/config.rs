@@ -140,6 +140,14 @@ impl Clock {
         }
     }
 
+    /// Lets the thread rest for so long; a manual clock moves on by it instead, at once.
+    pub fn sleep(&self, time: Duration) {
+        match &self.0 {
+            Source::System(_) => std::thread::sleep(time),
+            Source::Manual(_) => self.advance(time),
+        }
+    }
+
     /// Time since the clock was made.
     pub fn now(&self) -> Duration {
         match &self.0 {

@@ -50,5 +50,6 @@ pub use mutant::MUTANTS;
 pub use store::MvccStore;
 pub use txn::{Savepoint, Txn};
 
+pub(crate) use metrics::Counter;
 pub(crate) use txn::TxnRows;
 pub(crate) use value::Value;

@@ -1,6 +1,7 @@
 //! What a call is given, and what it leaves.
 
 use super::trap::Trap;
+use crate::scheduler::ReadWriteSet;
 use crate::state::{Changes, Event, StateKey, serialize_hex};
 use serde::{Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,6 +95,14 @@ impl Receipt {
     /// The receipt of the same call when it ends with `trap` after all.
     pub(super) fn retracted(self, trap: Trap, gas_used: u64) -> Self {
         Self { gas_used, reads: self.reads, trap: Some(trap), ..Self::default() }
+    }
+}
+
+impl From<&Receipt> for ReadWriteSet {
+    fn from(receipt: &Receipt) -> Self {
+        let reads = receipt.reads.iter();
+        let set = reads.fold(Self::new(), |set, key| set.reading(key.to_bytes()));
+        receipt.writes.keys().fold(set, |set, key| set.writing(key.to_bytes()))
     }
 }
 

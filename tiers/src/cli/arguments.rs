@@ -142,7 +142,10 @@ Demos:
   2      storage, events and the chain context
   3      SHA-256 and Keccak-256
   4      the Ethereum address of a public key
+  5      parallel execution and conflict detection
   6      state snapshots and rollback
+  7      work stealing by priority
+  8      batch operations
   9      transactions over many versions
   10     automatic garbage collection
   token  1,000 transfers on every available backend; the state digests must be equal

@@ -148,6 +148,18 @@ impl Txn {
         Ok(result)
     }
 
+    /// The value of `key` in a read-only transaction, which remembers nothing, so that several threads may read it at once.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn read_shared(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        debug_assert!(self.is_read_only(), "what others read has to be remembered");
+        check_key(key, &STATE_LIMITS)?;
+        let Some(cell) = self.cell(key)? else { return Ok(None) };
+        let chain = cell.lock();
+        Ok(chain.at(self.pin.version).and_then(Value::bytes).map(<[u8]>::to_vec))
+    }
+
     /// Sets `key` to `value` when the transaction commits.
     ///
     /// # Errors

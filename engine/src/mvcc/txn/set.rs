@@ -12,7 +12,8 @@ const INLINE: usize = 4;
 /// Cells, each once, in the order in which they came, each with a `T`.
 pub(in crate::mvcc) struct CellSet<T> {
     entries: SmallVec<[(Cell, T); INLINE]>,
-    /// Positions by the cell's id; empty up to [`SEARCHED_MAX`] entries.
+    /// Positions by the cell's id; empty up to [`SEARCHED_MAX`] entries. Those of cells that were taken out stay for a while, so that taking out is
+    /// cheap; a position counts when the cell is at it.
     positions: HashMap<usize, usize, foldhash::fast::RandomState>,
 }
 
@@ -44,7 +45,8 @@ impl<T> CellSet<T> {
         if self.entries.len() <= SEARCHED_MAX {
             return self.entries.iter().position(|(there, _)| there.id() == id);
         }
-        self.positions.get(&id).copied()
+        let position = self.positions.get(&id).copied()?;
+        self.entries.get(position).is_some_and(|(there, _)| there.id() == id).then_some(position)
     }
 
     #[inline]
@@ -61,7 +63,9 @@ impl<T> CellSet<T> {
     pub(in crate::mvcc) fn push(&mut self, cell: Cell, with: T) -> usize {
         let position = self.entries.len();
         self.entries.push((cell, with));
-        if position == SEARCHED_MAX {
+        // Never more positions of cells that were taken out than of those that are there.
+        if position == SEARCHED_MAX || self.positions.len() >= 2 * self.entries.len() {
+            self.positions.clear();
             let ids = self.entries.iter().enumerate();
             self.positions.extend(ids.map(|(position, (cell, _))| (cell.id(), position)));
         } else if position > SEARCHED_MAX {
@@ -72,10 +76,8 @@ impl<T> CellSet<T> {
 
     /// Takes the last cell out.
     pub(in crate::mvcc) fn pop(&mut self) {
-        let Some((cell, _)) = self.entries.pop() else { return };
-        if self.entries.len() > SEARCHED_MAX {
-            self.positions.remove(&cell.id());
-        } else {
+        self.entries.pop();
+        if self.entries.len() <= SEARCHED_MAX {
             self.positions.clear();
         }
     }
@@ -103,5 +105,26 @@ mod tests {
         assert!(set.is_empty());
         set.push(cells[3].clone(), 9);
         assert_eq!(set.get(&cells[3]), Some(&9));
+    }
+
+    #[test]
+    fn cells_that_come_and_go_leave_no_more_behind_than_there_are() {
+        let cell = |key: u16| Cell::new(&key.to_be_bytes(), Value::ABSENT);
+        let kept: Vec<_> = (0..20).map(cell).collect();
+        let mut set = CellSet::new();
+        for (at, cell) in kept.iter().enumerate() {
+            set.push(cell.clone(), at);
+        }
+        let passing: Vec<_> = (20..1_000).map(cell).collect();
+        for (at, passing) in passing.iter().enumerate() {
+            set.push(passing.clone(), at);
+            assert!(set.positions.len() <= 2 * set.len(), "{at}");
+            set.pop();
+            assert_eq!(set.get(passing), None);
+        }
+        // The place of one that went is another's.
+        assert_eq!(set.push(passing[0].clone(), 7), 20);
+        assert_eq!((set.get(&passing[0]), set.get(&passing[1])), (Some(&7), None));
+        assert!(kept.iter().enumerate().all(|(at, cell)| set.get(cell) == Some(&at)));
     }
 }

@@ -3,6 +3,7 @@
 //! Each demo checks its own outcome and fails when it is another than the one that is known.
 
 mod contracts;
+mod scheduling;
 mod snapshots;
 mod transactions;
 mod token;
@@ -44,12 +45,19 @@ struct Demo {
     show: fn(&Workplace<'_>) -> Outcome,
 }
 
-const DEMOS: [Demo; 8] = [
+const DEMOS: [Demo; 11] = [
     Demo { name: "1", title: "two numbers added", show: contracts::add },
     Demo { name: "2", title: "storage, events and the chain context", show: contracts::context },
     Demo { name: "3", title: "SHA-256 and Keccak-256", show: contracts::hashes },
     Demo { name: "4", title: "the Ethereum address of a public key", show: contracts::eth_address },
+    Demo {
+        name: "5",
+        title: "parallel execution and conflict detection",
+        show: scheduling::parallel,
+    },
     Demo { name: "6", title: "state snapshots and rollback", show: snapshots::rollback },
+    Demo { name: "7", title: "work stealing by priority", show: scheduling::work_stealing },
+    Demo { name: "8", title: "batch operations", show: scheduling::batches },
     Demo { name: "9", title: "transactions over many versions", show: transactions::mvcc },
     Demo { name: "10", title: "automatic garbage collection", show: transactions::auto_gc },
     Demo { name: "token", title: "1,000 transfers on every available backend", show: token::token },
