@@ -148,7 +148,7 @@ Demos:
   8      batch operations
   9      transactions over many versions
   10     automatic garbage collection
-  token  1,000 transfers on every available backend; the state digests must be equal
+  token  1,000 transfers, in blocks, on every available backend; the state digests must be equal
 
 Examples:
   supervm demo

@@ -6,13 +6,17 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
 use std::time::{Duration, Instant};
+use supervm_engine::mvcc::Block;
 use supervm_engine::registry::Registry;
-use supervm_engine::runtime::{CallArguments, CallContext, Module};
+use supervm_engine::runtime::{BlockTransaction, CallArguments, CallContext, GAS_LIMIT_DEFAULT};
+use supervm_plugin_sdk::host::Address;
 use supervm_plugin_sdk::{Durability, PluginKind};
 use supervm_tiers::Node;
 
 const LEDGER: &[u8] = include_bytes!("../../../../examples/contracts/ledger.wat");
 const TRANSFERS: u64 = 1_000;
+/// Transfers of a block; each block is synced where the backend syncs.
+const BLOCK_TRANSFERS: usize = 50;
 const ACCOUNTS: u64 = 16;
 /// More than all transfers together can take from one account, so that none is above the balance.
 const MINTED: i64 = 100_000;
@@ -65,20 +69,27 @@ fn available(workplace: &Workplace<'_>) -> Result<Vec<String>, Failure> {
 
 fn drive(workplace: &Workplace<'_>, backend: &str, progress: &ProgressBar) -> Result<Row, Failure> {
     let node = workplace.node(backend)?;
-    let module = node.runtime().module(LEDGER)?;
-    node.runtime().deploy(&module)?;
-    for account in 0..ACCOUNTS as i64 {
-        call(&node, &module, "mint", &[account, MINTED])?;
-    }
+    let ledger = node.deploy(LEDGER)?;
+    let mints: Vec<_> = (0..ACCOUNTS as i64)
+        .map(|account| transaction(ledger, "mint", &[account, MINTED]))
+        .collect();
+    run(&node, 1, &mints)?;
+    let transfers: Vec<_> =
+        (0..TRANSFERS).map(|number| transaction(ledger, "transfer", &transfer(number))).collect();
     let started = Instant::now();
-    for number in 0..TRANSFERS {
-        call(&node, &module, "transfer", &transfer(number))?;
-        progress.inc(1);
+    for (transfers, number) in transfers.chunks(BLOCK_TRANSFERS).zip(2..) {
+        run(&node, number, transfers)?;
+        progress.inc(transfers.len() as u64);
     }
     let elapsed: Duration = started.elapsed();
+    let module = node.runtime().module(LEDGER)?;
     let mut sum = 0;
     for account in 0..ACCOUNTS as i64 {
-        sum += call(&node, &module, "balance", &[account])?.unwrap_or_default();
+        let arguments = CallArguments::Values(vec![account]);
+        let context = CallContext::default();
+        let receipt = node.runtime().call(&module, "balance", &arguments, &context)?;
+        check_trap("balance", &receipt)?;
+        sum += receipt.result.unwrap_or_default();
     }
     expect("the sum of all balances", &sum, &(ACCOUNTS as i64 * MINTED))?;
     let digest = node.history().latest()?.digest()?.to_string();
@@ -96,18 +107,24 @@ fn transfer(number: u64) -> [i64; 3] {
     [from as i64, to as i64, amount as i64]
 }
 
-/// Calls and commits, as a transaction of its own.
-fn call(
-    node: &Node,
-    module: &Module,
-    function: &str,
-    arguments: &[i64],
-) -> Result<Option<i64>, Failure> {
-    let arguments = CallArguments::Values(arguments.to_vec());
-    let receipt = node.runtime().call(module, function, &arguments, &CallContext::default())?;
-    check_trap(function, &receipt)?;
-    node.runtime().commit(&receipt, node.durability())?;
-    Ok(receipt.result)
+fn transaction(contract: Address, function: &str, arguments: &[i64]) -> BlockTransaction {
+    BlockTransaction {
+        contract,
+        function: function.to_owned(),
+        arguments: CallArguments::Values(arguments.to_vec()),
+        sender: Address::default(),
+        gas_limit: GAS_LIMIT_DEFAULT,
+        access: None,
+    }
+}
+
+/// Runs a block in which everything has to succeed.
+fn run(node: &Node, number: u64, transactions: &[BlockTransaction]) -> Result<(), Failure> {
+    let ran = node.run_block(Block { number, timestamp: number }, transactions)?;
+    let receipts = ran.receipts.iter().zip(transactions);
+    receipts
+        .into_iter()
+        .try_for_each(|(receipt, transaction)| check_trap(&transaction.function, receipt))
 }
 
 fn lines(rows: &[Row]) -> Vec<String> {
