@@ -94,6 +94,9 @@ struct RunOptions {
     /// Seconds that each case may take, instead of its own deadline.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     deadline: Option<u64>,
+    /// Let a limit on the size of files stand for a full disk, as happens by itself where no small disk may be mounted.
+    #[arg(long)]
+    limit_files: bool,
 }
 
 #[derive(Debug, Args)]
@@ -167,6 +170,7 @@ fn run(options: &RunOptions, seed: Option<u64>) -> Result<ExitCode, String> {
     run.profile = options.profile;
     run.jobs = options.jobs.map_or(run.jobs, usize::from);
     run.deadline_seconds = options.deadline;
+    run.limits_files = options.limit_files;
     let cases = selected(&options.case)?;
     if !options.json {
         print_line(format_args!(

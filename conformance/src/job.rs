@@ -33,6 +33,8 @@ pub(crate) enum Job {
         profile: Profile,
         /// With the means to let the system fail.
         faults: bool,
+        /// With a limit on the size of files in place of small disks.
+        limits_files: bool,
     },
     /// Write batches until killed.
     Write(WriterJob),
@@ -163,8 +165,8 @@ pub(crate) fn stage(text: impl Into<String>) {
 }
 
 fn work(job: Job) -> i32 {
-    if let Job::Cases { faults: true, .. } = job {
-        fault::isolate();
+    if let Job::Cases { faults: true, limits_files, .. } = job {
+        fault::isolate(limits_files);
     }
     let lines = lines_while_the_parent_lives();
     let worked = match job {

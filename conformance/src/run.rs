@@ -28,6 +28,8 @@ pub struct Run {
     pub jobs: usize,
     /// Replaces every case's own deadline, seconds.
     pub deadline_seconds: Option<u64>,
+    /// Lets a limit on the size of files stand for every full disk, as happens by itself where no small disk may be mounted.
+    pub limits_files: bool,
 }
 
 impl Run {
@@ -39,6 +41,7 @@ impl Run {
             profile: Profile::Core,
             jobs: thread::available_parallelism().map_or(1, usize::from),
             deadline_seconds: None,
+            limits_files: false,
         }
     }
 
@@ -138,13 +141,23 @@ impl Pool {
         CaseReport::new(case, outcome, started.elapsed())
     }
 
+    pub(crate) fn seed(&self) -> u64 {
+        self.run.seed
+    }
+
     fn take(&self) -> io::Result<Worker> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         idle.map_or_else(|| Worker::start(&self.job(false)), Ok)
     }
 
     fn job(&self, faults: bool) -> Job {
-        let Run { target, seed, profile, .. } = &self.run;
-        Job::Cases { target: target.clone(), seed: *seed, profile: *profile, faults }
+        let Run { target, seed, profile, limits_files, .. } = &self.run;
+        Job::Cases {
+            target: target.clone(),
+            seed: *seed,
+            profile: *profile,
+            faults,
+            limits_files: *limits_files,
+        }
     }
 }

@@ -42,7 +42,7 @@ pub enum ErrorKind {
     SnapshotExpired = 12,
     /// The version asked for was pruned.
     VersionPruned = 13,
-    /// The disk is full.
+    /// The disk is full, or a file may not grow.
     NoSpace = 14,
     /// The configured quota is used up.
     QuotaFull = 15,
@@ -242,7 +242,7 @@ impl Error {
 
     /// An error from the operating system; its kind follows `error`'s.
     ///
-    /// `ENOSPC` and `EDQUOT` become [`ErrorKind::NoSpace`], a missing path [`ErrorKind::NotFound`], a refused
+    /// `ENOSPC`, `EDQUOT` and `EFBIG`, a file that may not grow, become [`ErrorKind::NoSpace`], a missing path [`ErrorKind::NotFound`], a refused
     /// one [`ErrorKind::PermissionDenied`], everything else [`ErrorKind::Io`].
     pub fn io(operation: impl Into<Cow<'static, str>>, error: std::io::Error) -> Self {
         let kind = match error.kind() {
@@ -250,9 +250,9 @@ impl Error {
             std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
                 ErrorKind::PermissionDenied
             }
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                ErrorKind::NoSpace
-            }
+            std::io::ErrorKind::StorageFull
+            | std::io::ErrorKind::QuotaExceeded
+            | std::io::ErrorKind::FileTooLarge => ErrorKind::NoSpace,
             _ => ErrorKind::Io,
         };
         let message = error.to_string();
@@ -361,8 +361,13 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_no_space() {
-        let full = std::io::Error::from_raw_os_error(28);
-        assert_eq!(Error::io("write", full).kind(), ErrorKind::NoSpace);
+    fn a_full_disk_a_used_up_quota_and_a_file_that_may_not_grow_are_no_space() {
+        const EFBIG: i32 = 27;
+        const ENOSPC: i32 = 28;
+        const EDQUOT: i32 = 122;
+        for code in [EFBIG, ENOSPC, EDQUOT] {
+            let full = std::io::Error::from_raw_os_error(code);
+            assert_eq!(Error::io("write", full).kind(), ErrorKind::NoSpace, "{code}");
+        }
     }
 }

@@ -9,7 +9,7 @@ mod power;
 pub(crate) mod preload;
 mod system;
 
-pub(crate) use disk::{Disk, FilesMax, isolate};
+pub(crate) use disk::{Disk, FilesMax, file_sizes, isolate};
 pub(crate) use ledger::Ledger;
 pub(crate) use power::Recorder;
 pub(crate) use system::die;

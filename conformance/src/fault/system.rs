@@ -141,6 +141,26 @@ pub(super) fn set_files_max(limit: libc::rlimit) -> io::Result<()> {
     done(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }).map(drop)
 }
 
+/// The most bytes that a file of this process may get, and what the process may set that to.
+pub(super) fn file_bytes_max() -> io::Result<libc::rlimit> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the limit can be written to.
+    done(unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) })?;
+    Ok(limit)
+}
+
+pub(super) fn set_file_bytes_max(limit: libc::rlimit) -> io::Result<()> {
+    // SAFETY: the limit can be read.
+    done(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &limit) }).map(drop)
+}
+
+/// Lets a write beyond the limit fail with `EFBIG`; the signal that comes with it ends a process that does not ignore it.
+pub(super) fn ignore_file_limit_signal() -> io::Result<()> {
+    // SAFETY: no handler is installed that could do something at the wrong time.
+    let before = unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    if before == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 fn c_path(path: &Path) -> io::Result<CString> {
     Ok(CString::new(path.as_os_str().as_bytes())?)
 }

@@ -17,6 +17,9 @@ use supervm_conformance::{Case, Outcome, Run, Target, cases, take_over_if_child}
 /// Seconds that a case may take on a faulty backend.
 const DEADLINE_SECONDS: u64 = 20;
 
+/// How the ids of the cases begin that fill a disk.
+const FULL_DISK_CASES: &str = "faults.disk_full.";
+
 /// Each fault and the cases that have to catch it.
 const CAUGHT: &str = include_str!("caught.txt");
 
@@ -48,11 +51,18 @@ fn main() {
         Trial::test("reports_tell_failed_crashed_timed_out_and_skipped_apart", reports),
         Trial::test("a_wrong_option_is_refused_before_any_case", wrong_option),
         Trial::test("root_skips_no_fault_of_the_system", system::root_skips_no_fault),
+        Trial::test("a_limit_on_files_stands_for_a_full_disk", system::limit_stands_for_full_disk),
         Trial::test("an_ended_run_leaves_no_child", system::an_ended_run_leaves_no_child),
     ];
     trials.extend(caught().into_iter().map(|(fault, id, word)| {
         let name = format!("{}_is_caught_by_{}", fault.name(), id.replace('.', "_"));
-        Trial::test(name, move || is_caught(fault, id, word))
+        Trial::test(name, move || is_caught(run_of(fault), id, word))
+    }));
+    let of_full_disks = caught().into_iter().filter(|(_, id, _)| id.starts_with(FULL_DISK_CASES));
+    trials.extend(of_full_disks.map(|(fault, id, word)| {
+        let case = id.replace('.', "_");
+        let name = format!("{}_is_caught_by_{case}_with_a_limit_on_files", fault.name());
+        Trial::test(name, move || is_caught(Run { limits_files: true, ..run_of(fault) }, id, word))
     }));
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -71,9 +81,8 @@ fn case(id: &str) -> Result<&'static Case, Failed> {
     cases().find(|case| case.id == id).ok_or_else(|| format!("there is no case {id}").into())
 }
 
-fn is_caught(fault: Fault, id: &str, word: &str) -> Result<(), Failed> {
+fn is_caught(mut run: Run, id: &str, word: &str) -> Result<(), Failed> {
     let case = case(id)?;
-    let mut run = run_of(fault);
     run.deadline_seconds = Some(case.deadline_seconds.max(DEADLINE_SECONDS));
     if word == "timed_out" {
         run.deadline_seconds = Some(3);

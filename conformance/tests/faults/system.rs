@@ -1,7 +1,7 @@
 //! What the suite does with the machine: it may let the system fail beneath a backend, and it leaves no process behind.
 
 use crate::fault::Fault;
-use crate::{case, run_of, target};
+use crate::{FULL_DISK_CASES, case, run_of, target};
 use libtest_mimic::Failed;
 use std::collections::HashMap;
 use std::fs;
@@ -43,6 +43,22 @@ pub(crate) fn root_skips_no_fault() -> Result<(), Failed> {
     let surplus: Vec<_> = skipped.iter().filter(|(id, _)| !MAY_BE_SKIPPED.contains(id)).collect();
     if faults.len() < 20 || !surplus.is_empty() {
         return Err(format!("of {} cases, skipped: {surplus:?}", faults.len()).into());
+    }
+    Ok(())
+}
+
+pub(crate) fn limit_stands_for_full_disk() -> Result<(), Failed> {
+    let cases: Vec<_> = cases().filter(|case| case.id.starts_with(FULL_DISK_CASES)).collect();
+    let run = Run { limits_files: true, ..Run::new(target(Fault::None)) };
+    let report = run.execute(&cases, |_| ()).map_err(|error| error.to_string())?;
+    let others: Vec<_> = report
+        .cases
+        .iter()
+        .filter(|case| case.outcome != Outcome::Passed)
+        .map(|case| (&case.id, &case.outcome))
+        .collect();
+    if cases.len() < 6 || !others.is_empty() {
+        return Err(format!("of {} cases, not passed: {others:?}", cases.len()).into());
     }
     Ok(())
 }

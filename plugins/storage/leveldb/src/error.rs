@@ -21,6 +21,11 @@ const MEANINGS: &[(&str, ErrorKind, &str)] = &[
     ("No space left on device", ErrorKind::NoSpace, "the disk is full"),
     ("Disk quota exceeded", ErrorKind::NoSpace, "the quota of the file system is used up"),
     (
+        "File too large",
+        ErrorKind::NoSpace,
+        "the file may not grow: the limit on the size of files is reached",
+    ),
+    (
         "already held by process",
         ErrorKind::Locked,
         "this process has the directory open already; close it first",
@@ -71,6 +76,7 @@ mod tests {
             ("Corruption: 1 missing files; e.g.: /d/000005.ldb", ErrorKind::Corruption),
             ("IO error: /d/000007.log: No space left on device", ErrorKind::NoSpace),
             ("IO error: /d/000007.log: Disk quota exceeded", ErrorKind::NoSpace),
+            ("IO error: /d/000007.log: File too large", ErrorKind::NoSpace),
             ("IO error: /d/000007.log: Input/output error", ErrorKind::Io),
             ("IO error: /d/000005.ldb: Too many open files", ErrorKind::Io),
             ("IO error: /d/000005.ldb: Invalid argument", ErrorKind::Corruption),

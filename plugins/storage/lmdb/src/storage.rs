@@ -8,13 +8,13 @@ use crate::snapshot::{LmdbCursor, LmdbSnapshot, View};
 use heed::{CompactionOption, DatabaseStat, MdbError, RwTxn};
 use parking_lot::Mutex;
 use std::fs::{self, File};
-use std::io::Write;
 use std::ops::Bound;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use supervm_plugin_sdk::prelude::*;
 
-/// What is written to find out whether the disk is full.
+/// What is written to find out whether there is room, bytes.
 const PROBE_BYTES: usize = 64 << 10;
 const PROBE_FILE: &str = "probe.tmp";
 
@@ -226,11 +226,16 @@ impl LmdbStorage {
         }
     }
 
-    /// Writes a little and removes it: LMDB reports a write that was cut by a full disk as `EIO`, like a failed sync.
+    /// Writes a little and removes it, as far from the file's beginning as the data file ends, for a limit on the size of files counts
+    /// from there: LMDB reports a write that was cut by a full disk or by such a limit as `EIO`, like a failed sync.
     fn probe_disk(&self) -> Result<()> {
-        let path = self.environment.dir().join(PROBE_FILE);
-        let written = File::create(&path)
-            .and_then(|mut file| file.write_all(&[0; PROBE_BYTES]).and_then(|()| file.sync_data()));
+        let dir = self.environment.dir();
+        let path = dir.join(PROBE_FILE);
+        let written = fs::metadata(dir.join(DATA_FILE)).and_then(|data| {
+            let file = File::create(&path)?;
+            file.write_all_at(&[0; PROBE_BYTES], data.len())?;
+            file.sync_data()
+        });
         // What the write said is what counts; a file left behind is overwritten by the next probe.
         let _ = fs::remove_file(&path);
         written.map_err(|error| Error::io("write", error))

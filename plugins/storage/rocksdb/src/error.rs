@@ -56,7 +56,7 @@ fn io_cause(text: &str) -> Option<&str> {
 
 fn io_kind(text: &str) -> ErrorKind {
     let ends_with = |reasons: &[&str]| reasons.iter().any(|reason| text.ends_with(reason));
-    if text.starts_with(NO_SPACE) || ends_with(&["Disk quota exceeded"]) {
+    if text.starts_with(NO_SPACE) || ends_with(&["Disk quota exceeded", "File too large"]) {
         ErrorKind::NoSpace
     } else if text.starts_with(NO_FILE) {
         // The directory was there when it was opened: a file is gone that the database counts on.
@@ -105,6 +105,11 @@ mod tests {
         (
             Code::IOError,
             "IO error: While fdatasync: /d/000004.log: Disk quota exceeded",
+            ErrorKind::NoSpace,
+        ),
+        (
+            Code::IOError,
+            "IO error: While appending to file: /d/000004.log: File too large",
             ErrorKind::NoSpace,
         ),
         (
@@ -175,10 +180,11 @@ mod tests {
         let unknown = [
             "IO error: No space left on device: While fdatasync: /d/000004.log: No space left on device",
             "IO error: While appending to file: /d/000004.log: Input/output error",
+            "IO error: While appending to file: /d/000004.log: File too large",
             "IO error: While fdatasync: /d/000004.log: Input/output error",
             "Corruption: block checksum mismatch",
         ];
         assert_eq!(no_effect.map(effect), [Effect::NotApplied; 2]);
-        assert_eq!(unknown.map(effect), [Effect::Unknown; 4]);
+        assert_eq!(unknown.map(effect), [Effect::Unknown; 5]);
     }
 }

@@ -8,13 +8,13 @@
 //! The database is made under another name and renamed when it is whole: where the file is, a storage is.
 
 use crate::config::SqliteConfig;
-use crate::error::{failed, is_index_stuck, retold};
+use crate::error::{failed, may_be_full, retold};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use supervm_plugin_sdk::prelude::*;
 
@@ -24,7 +24,7 @@ const PARTIAL_FILE: &str = "storage.sqlite3.partial";
 const APPLICATION_ID: i32 = 0x5356_4d31;
 const FORMAT_VERSION: i32 = 1;
 const DEFAULT_PAGE_BYTES: u64 = 4096;
-/// What is written to find out whether the disk is full: more than SQLite's index of the log grows by.
+/// What is written to find out whether there is room, bytes: more than SQLite's index of the log grows by.
 const PROBE_BYTES: usize = 64 << 10;
 const PROBE_FILE: &str = "storage.sqlite3.probe";
 const OPEN: &str = "open";
@@ -241,11 +241,12 @@ impl Database {
     }
 }
 
-/// As [`failed`]. SQLite calls it an I/O error when its index of the log does not fit on a full disk.
-fn failed_in(dir: &Path, operation: &'static str, error: rusqlite::Error) -> Error {
-    let is_index_stuck = is_index_stuck(&error);
+/// As [`failed`]. SQLite calls it an I/O error when its index of the log does not fit on a full disk, and when a limit on the size of
+/// files keeps a file from growing.
+pub(crate) fn failed_in(dir: &Path, operation: &'static str, error: rusqlite::Error) -> Error {
+    let may_be_full = may_be_full(&error);
     let error = failed(operation, error);
-    if !is_index_stuck {
+    if !may_be_full {
         return error;
     }
     match probe_disk(dir).map_err(|refused| Error::io(operation, refused)) {
@@ -254,13 +255,24 @@ fn failed_in(dir: &Path, operation: &'static str, error: rusqlite::Error) -> Err
     }
 }
 
-/// Writes a little and removes it.
+/// Writes a little and removes it, as far from the file's beginning as the longest file ends, for a limit on the size of files counts
+/// from there.
 fn probe_disk(dir: &Path) -> std::io::Result<()> {
     let path = dir.join(PROBE_FILE);
-    let written = File::create(&path).and_then(|mut file| file.write_all(&[0; PROBE_BYTES]));
+    let written =
+        longest_file(dir).and_then(|end| File::create(&path)?.write_all_at(&[0; PROBE_BYTES], end));
     // What the write said is what counts; a file left behind is overwritten by the next probe.
     let _ = fs::remove_file(&path);
     written
+}
+
+/// Bytes of the longest file in `dir`.
+fn longest_file(dir: &Path) -> std::io::Result<u64> {
+    fs::read_dir(dir)?.try_fold(0, |longest, entry| {
+        // SQLite may remove a file between its name and its length.
+        let bytes = entry?.metadata().map_or(0, |metadata| metadata.len());
+        Ok(longest.max(bytes))
+    })
 }
 
 fn at(error: Error, path: &Path) -> Error {

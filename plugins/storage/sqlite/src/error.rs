@@ -48,9 +48,15 @@ pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-/// Is it SQLite's word for "its index of the log cannot grow"? It does not say whether that is for want of room.
-pub(crate) fn is_index_stuck(error: &rusqlite::Error) -> bool {
-    error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_SHMSIZE)
+/// Is it one of SQLite's words for "a file could not be written or grow"? They do not say whether that is for want of room.
+pub(crate) fn may_be_full(error: &rusqlite::Error) -> bool {
+    let codes = [
+        ffi::SQLITE_IOERR_WRITE,
+        ffi::SQLITE_IOERR_TRUNCATE,
+        ffi::SQLITE_IOERR_SHMOPEN,
+        ffi::SQLITE_IOERR_SHMSIZE,
+    ];
+    error.sqlite_error().is_some_and(|error| codes.contains(&error.extended_code))
 }
 
 /// `better` with the context of `error`, which becomes its cause.

@@ -1,8 +1,7 @@
 //! The backend: what the contract asks for, from the writer and the readers.
 
 use crate::config::SqliteConfig;
-use crate::database::Database;
-use crate::error::failed;
+use crate::database::{Database, failed_in};
 use crate::readers::Readers;
 use crate::snapshot::{self, SqliteSnapshot};
 use crate::writer::Writer;
@@ -125,8 +124,10 @@ impl StorageBackend for SqliteStorage {
         let view = self.readers.view("checkpoint")?;
         fs::create_dir(dir).map_err(|error| Error::io("checkpoint", error))?;
         let mut copy = Database::copy_into(dir)?;
-        view.read("checkpoint", |connection| copy_pages(connection, &mut copy))?;
-        copy.close().map_err(|(_, error)| failed("checkpoint", error))
+        let failed = |error| failed_in(dir, "checkpoint", error);
+        view.read("checkpoint", |connection| Ok(copy_pages(connection, &mut copy)))?
+            .map_err(failed)?;
+        copy.close().map_err(|(_, error)| failed(error))
     }
 
     /// Gives whole free pages back to the file system, wherever in the order of the keys they were used. Never waits for a

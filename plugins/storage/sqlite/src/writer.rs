@@ -95,7 +95,10 @@ impl Writer {
             Ok(_) => Ok(()),
             // The log stays, and with it everything that was written.
             Err(full) if is_full(&full) => Ok(()),
-            Err(error) => Err(failed("checkpoint of the log", error).with_effect(Effect::Unknown)),
+            Err(error) => {
+                let error = readers.database().failed("checkpoint of the log", error);
+                Err(error.with_effect(Effect::Unknown))
+            }
         }
     }
 
