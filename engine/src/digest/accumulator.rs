@@ -1,6 +1,6 @@
 //! The sum.
 
-use super::vector::{self, LANE_BYTES, LANES, VECTOR_BYTES, VectorBytes};
+use super::sum::{Change, Sum, VECTOR_BYTES};
 use crate::layout::{Meta, split_latest};
 use crate::storage::Rows;
 use sha2::{Digest as _, Sha256};
@@ -27,15 +27,9 @@ pub const ACCUMULATOR_BYTES: usize = VECTOR_BYTES;
 /// other.remove(b"c", b"3");
 /// assert_eq!(one.digest(), other.digest());
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct StateAccumulator {
-    numbers: Box<[u16; LANES]>,
-}
-
-impl Default for StateAccumulator {
-    fn default() -> Self {
-        Self { numbers: Box::new([0; LANES]) }
-    }
+    sum: Box<Sum>,
 }
 
 impl fmt::Debug for StateAccumulator {
@@ -69,37 +63,29 @@ impl StateAccumulator {
 
     /// Adds the entry `key` with `value`.
     pub fn add(&mut self, key: &[u8], value: &[u8]) {
-        let vector = vector::of_entry(key, value);
-        for (sum, number) in self.numbers.iter_mut().zip(vector::numbers(&vector)) {
-            *sum = sum.wrapping_add(number);
-        }
+        self.sum.change(Change::Add, key, value);
     }
 
     /// Removes the entry `key` with `value`, which was added before.
     pub fn remove(&mut self, key: &[u8], value: &[u8]) {
-        let vector = vector::of_entry(key, value);
-        for (sum, number) in self.numbers.iter_mut().zip(vector::numbers(&vector)) {
-            *sum = sum.wrapping_sub(number);
-        }
+        self.sum.change(Change::Remove, key, value);
     }
 
     /// Adds what was added to `delta` and removes what was removed from it.
     ///
     /// Changes may so be summed up on several threads, each from the empty set, and merged in any order.
     pub fn merge(&mut self, delta: &Self) {
-        for (sum, number) in self.numbers.iter_mut().zip(delta.numbers.iter()) {
-            *sum = sum.wrapping_add(*number);
-        }
+        self.sum.merge(Change::Add, &delta.sum);
     }
 
     /// The digest of the set, 32 bytes.
     pub fn digest(&self) -> [u8; 32] {
-        Sha256::digest(self.bytes()).into()
+        Sha256::digest(self.sum.to_bytes()).into()
     }
 
     /// The sum itself, [`ACCUMULATOR_BYTES`] bytes, to go on from.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.bytes().to_vec()
+        self.sum.to_bytes().to_vec()
     }
 
     /// Reads back what [`to_bytes`](Self::to_bytes) gave; no bytes are the empty set.
@@ -110,25 +96,12 @@ impl StateAccumulator {
         if bytes.is_empty() {
             return Ok(Self::default());
         }
-        let stored: &VectorBytes = bytes.try_into().map_err(|_| {
+        let stored: &[u8; VECTOR_BYTES] = bytes.try_into().map_err(|_| {
             let refused = format!("an accumulator has {ACCUMULATOR_BYTES} bytes or none");
             Error::new(ErrorKind::Corruption, "read accumulator", refused)
                 .with("length", bytes.len())
         })?;
-        let mut read = Self::default();
-        for (sum, number) in read.numbers.iter_mut().zip(vector::numbers(stored)) {
-            *sum = number;
-        }
-        Ok(read)
-    }
-
-    fn bytes(&self) -> VectorBytes {
-        let mut bytes = [0; VECTOR_BYTES];
-        let chunks = bytes.as_chunks_mut::<LANE_BYTES>().0;
-        for (chunk, number) in chunks.iter_mut().zip(self.numbers.iter()) {
-            *chunk = number.to_le_bytes();
-        }
-        bytes
+        Ok(Self { sum: Box::new(Sum::from_bytes(stored)) })
     }
 }
 

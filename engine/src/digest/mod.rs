@@ -18,6 +18,9 @@
 //! Micciancio's AdHash family; with more numbers than the paper's 1024, and with ChaCha20 where the paper has BLAKE2Xb.
 
 mod accumulator;
-mod vector;
+mod expand;
+mod sum;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
 
 pub use accumulator::{ACCUMULATOR_BYTES, StateAccumulator};
