@@ -120,7 +120,7 @@ fn throughput_rows(figure: &Throughput, rows: &mut Vec<Row>) {
 }
 
 fn durable_rows(durable: &Durable, rows: &mut Vec<Row>) {
-    let Durable { committers, per_second, groups_per_second, syncs_per_second, group_size } =
+    let Durable { committers, per_second, syncs_per_second, groups_to_syncs, group_size, .. } =
         *durable;
     rows.push(Row {
         what: format!("durable commits on RocksDB, {committers} threads, {group_size:.0} a batch"),
@@ -128,12 +128,11 @@ fn durable_rows(durable: &Durable, rows: &mut Vec<Row>) {
         goal: ">= 50 K/s".to_owned(),
         is_met: per_second >= 50e3,
     });
-    let ratio = groups_per_second / syncs_per_second;
     rows.push(Row {
         what: format!("batches synced a second, of {syncs_per_second:.0} that the disk syncs"),
-        found: format!("{ratio:.2}"),
+        found: format!("{groups_to_syncs:.2}"),
         goal: ">= 0.9".to_owned(),
-        is_met: ratio >= 0.9,
+        is_met: groups_to_syncs >= 0.9,
     });
 }
 

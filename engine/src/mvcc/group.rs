@@ -1,8 +1,9 @@
 //! Group commit: one write to the backend for all transactions that wait.
 //!
-//! Whoever commits finds either nobody writing, and then writes the oldest batch that waits, which need not be its own; or somebody
-//! writing, and then waits. While one batch is on its way to the disk the next one collects commits, so that a sync that takes long
-//! serves many.
+//! Whoever commits finds either nobody writing, and then becomes the *writer*; or somebody writing, and then waits. The writer writes the
+//! oldest batch that waits, which need not have its own commit, and goes on until its own is written and some more: while
+//! the disk syncs one batch the next one collects commits, and the disk does not wait until another thread has woken and taken
+//! over. After [`SERVED_MAX`] batches for others the writer's own commit returns, and one of those who wait takes over.
 //!
 //! A version becomes visible when the batch that has it is written, and with it all before it. A write that fails publishes
 //! nothing: what was installed for it stays invisible, and the store takes no more commits.
@@ -13,16 +14,32 @@ use super::mutant::{Mutant, mutant};
 use super::sequencer::GroupBatch;
 use crate::layout::{BlockRecord, Meta, Version};
 use crate::sync::Condvar;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use supervm_plugin_sdk::{Durability, Error, Result};
 
+/// Batches that a writer writes at most after that with its own commit: what it waits longer at worst, once in so many times.
+const SERVED_MAX: usize = 8;
+
 pub(super) struct Group {
+    /// Held by the writer.
+    writer: Mutex<()>,
+    /// The number of the newest version up to which everything is written and visible.
+    written: AtomicU64,
+    has_failed: AtomicBool,
     state: Mutex<State>,
-    /// A batch is written, or the next one wants a writer: those of even and of odd number apart, so that who waits for the one that
-    /// collects commits is not woken for the one that is on its way. With 64 committers that is a third more commits.
-    written: [Condvar; 2],
     /// Something newer is visible.
     newer: Condvar,
+    /// Where those of batches of even and of odd number wait, apart: those whose batch is written wake one after the other, each when the
+    /// one before it lets go of the lock, and neither the writer nor who waits for the next batch comes in between.
+    turns: [Turn; 2],
+}
+
+#[derive(Default)]
+struct Turn {
+    lock: Mutex<()>,
+    /// A batch is written, or the next one wants a writer.
+    changed: Condvar,
 }
 
 /// What a commit waits for.
@@ -34,34 +51,37 @@ pub(super) struct Ticket {
 }
 
 struct State {
-    /// Everything up to it is written and visible.
-    written: Version,
     /// The last block of what is written.
     last_block: Option<BlockRecord>,
-    is_writing: bool,
     failure: Option<Error>,
 }
 
-/// A batch that is on the backend.
-struct Written {
-    number: u64,
-    last: Version,
-    last_block: Option<BlockRecord>,
+impl Turn {
+    fn notify_all(&self) {
+        let _lock = self.lock.lock();
+        self.changed.notify_all();
+    }
+
+    fn notify_one(&self) {
+        let _lock = self.lock.lock();
+        self.changed.notify_one();
+    }
 }
 
 impl Group {
     pub(super) fn new(written: Version, last_block: Option<BlockRecord>) -> Self {
-        let state = State { written, last_block, is_writing: false, failure: None };
-        let written = [Condvar::new(), Condvar::new()];
-        Self { state: Mutex::new(state), written, newer: Condvar::new() }
+        Self {
+            writer: Mutex::new(()),
+            written: AtomicU64::new(written.0),
+            has_failed: AtomicBool::new(false),
+            state: Mutex::new(State { last_block, failure: None }),
+            newer: Condvar::new(),
+            turns: Default::default(),
+        }
     }
 
     pub(super) fn last_block(&self) -> Option<BlockRecord> {
         self.state.lock().last_block
-    }
-
-    fn turn(&self, batch: u64) -> &Condvar {
-        &self.written[(batch % 2) as usize]
     }
 
     /// For a store without a backend.
@@ -69,6 +89,41 @@ impl Group {
         if block.is_some() {
             self.state.lock().last_block = block;
         }
+    }
+
+    fn turn(&self, batch: u64) -> &Turn {
+        &self.turns[(batch % 2) as usize]
+    }
+
+    /// The outcome of the commit that has `version`, when it is known.
+    fn outcome(&self, version: Version) -> Option<Result<()>> {
+        if self.written.load(Ordering::Acquire) >= version.0 {
+            return Some(Ok(()));
+        }
+        if !self.has_failed.load(Ordering::Acquire) {
+            return None;
+        }
+        self.state.lock().failure.as_ref().map(|failure| Err(poisoned(failure)))
+    }
+
+    /// Wakes those who wait for `batch`.
+    fn succeed(&self, batch: u64, last: Version, last_block: Option<BlockRecord>) {
+        let mut state = self.state.lock();
+        state.last_block = last_block.or(state.last_block);
+        self.written.store(last.0, Ordering::Release);
+        self.newer.notify_all();
+        drop(state);
+        self.turn(batch).notify_all();
+    }
+
+    /// Wakes all.
+    fn fail(&self, failure: &Error) {
+        let mut state = self.state.lock();
+        state.failure = Some(failure.repeated());
+        self.has_failed.store(true, Ordering::Release);
+        self.newer.notify_all();
+        drop(state);
+        self.turns.iter().for_each(Turn::notify_all);
     }
 }
 
@@ -78,41 +133,56 @@ impl Inner {
     /// A batch is synced when one of its commits asks for it, so a written version is as durable as its own commit asked.
     pub(super) fn write_group(&self, ticket: Ticket) -> Result<()> {
         let group = &self.group;
-        let mut state = self.group.state.lock();
+        let turn = group.turn(ticket.batch);
+        let mut lock = turn.lock.lock();
         loop {
-            if state.written >= ticket.version {
-                return Ok(());
+            if let Some(outcome) = group.outcome(ticket.version) {
+                return outcome;
             }
-            if let Some(failure) = &state.failure {
-                return Err(poisoned(failure));
-            }
-            if state.is_writing {
-                group.turn(ticket.batch).wait(&mut state);
-                continue;
-            }
-            state.is_writing = true;
-            drop(state);
-            let outcome = self.write_next();
-            state = self.group.state.lock();
-            state.is_writing = false;
-            group.newer.notify_all();
-            match outcome {
-                Ok(written) => {
-                    state.written = written.last;
-                    state.last_block = written.last_block.or(state.last_block);
-                    group.turn(written.number).notify_all();
-                    // One of those who wait for the next batch writes it, unless somebody comes before.
-                    group.turn(written.number + 1).notify_one();
+            // IMPORTANT: under the turn's lock. A writer that lets go notifies under it afterwards, so that is not missed.
+            match group.writer.try_lock() {
+                Some(writer) => {
+                    drop(lock);
+                    return self.write_waiting(ticket, writer);
                 }
-                Err(error) => {
-                    state.failure = Some(error.repeated());
-                    for turn in &group.written {
-                        turn.notify_all();
-                    }
-                    return Err(error);
-                }
+                None => turn.changed.wait(&mut lock),
             }
         }
+    }
+
+    /// Writes batches until that of `ticket` is written, and some more for others.
+    fn write_waiting(&self, ticket: Ticket, writer: MutexGuard<'_, ()>) -> Result<()> {
+        let group = &self.group;
+        let mut served = 0;
+        let outcome = loop {
+            // As the writer, so that nobody else writes it: it may have been written before this one became the writer.
+            let outcome = group.outcome(ticket.version);
+            let is_over = match &outcome {
+                None => false,
+                Some(Ok(())) => served == SERVED_MAX,
+                Some(Err(_)) => true,
+            };
+            if let Some(outcome) = outcome {
+                if is_over {
+                    break outcome;
+                }
+                served += 1;
+            }
+            let Some(batch) = self.sequencer.lock().take_batch() else {
+                debug_assert!(served > 0, "a commit that is not written is in a batch");
+                break Ok(());
+            };
+            if let Err(error) = self.write_next(batch) {
+                break Err(error);
+            }
+        };
+        drop(writer);
+        // Who comes later finds no writer and becomes it.
+        let next = self.sequencer.lock().batches.front().map(|batch| batch.number);
+        if let Some(next) = next {
+            group.turn(next).notify_one();
+        }
+        outcome
     }
 
     /// Returns when something newer than `than` is visible; at once when nothing newer is on its way.
@@ -121,16 +191,15 @@ impl Inner {
         if self.backend.is_none() || self.sequencer.lock().last <= than {
             return;
         }
-        let mut state = self.group.state.lock();
-        while state.written <= than && state.failure.is_none() {
-            self.group.newer.wait(&mut state);
+        let group = &self.group;
+        let mut state = group.state.lock();
+        while group.written.load(Ordering::Acquire) <= than.0 && state.failure.is_none() {
+            group.newer.wait(&mut state);
         }
     }
 
-    /// Writes the oldest batch that waits and makes it visible.
-    fn write_next(&self) -> Result<Written> {
-        let batch = self.sequencer.lock().take_batch();
-        let batch = batch.expect("a commit that is not written is in a batch");
+    /// Writes `batch`, makes it visible and wakes those who wait for it.
+    fn write_next(&self, batch: GroupBatch) -> Result<()> {
         self.counters.groups.add(1);
         self.counters.largest_group.raise(batch.commits);
         let (number, last, last_block) = (batch.number, batch.last, batch.last_block);
@@ -139,10 +208,14 @@ impl Inner {
             // IMPORTANT: after the write, in the order of the batches.
             self.readers.publish(last);
         }
-        if let Err(error) = &outcome {
-            self.sequencer.lock().poison = Some(error.repeated());
+        match &outcome {
+            Ok(()) => self.group.succeed(number, last, last_block),
+            Err(error) => {
+                self.sequencer.lock().poison = Some(error.repeated());
+                self.group.fail(error);
+            }
         }
-        outcome.map(|()| Written { number, last, last_block })
+        outcome
     }
 
     fn write_batch(&self, group: GroupBatch) -> Result<()> {

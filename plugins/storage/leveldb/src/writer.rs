@@ -97,14 +97,14 @@ impl Writer {
 
     /// Fills the LevelDB batch. On an error nothing was written.
     fn encode(&mut self, batch: &WriteBatch) -> Result<()> {
-        if batch.iter().any(|operation| matches!(operation, Operation::DeleteRange { .. })) {
-            return self.encode_with_ranges(batch);
-        }
         for operation in batch.iter() {
             match operation {
                 Operation::Put { key, value } => self.batch.put(key, value),
                 Operation::Delete { key } => self.batch.delete(key),
-                Operation::DeleteRange { .. } => {}
+                Operation::DeleteRange { .. } => {
+                    self.batch.clear();
+                    return self.encode_with_ranges(batch);
+                }
             }
         }
         Ok(())

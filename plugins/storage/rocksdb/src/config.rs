@@ -95,7 +95,9 @@ pub enum SyncCall {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WalRecovery {
-    /// Everything before the first damaged record; what comes after it is lost.
+    /// Everything before the first damaged record; what comes after it is lost. Logs that are not needed any more are written over,
+    /// which makes syncs faster; two are kept. A log that was written in this mode is read so in every mode: that its end is
+    /// damaged cannot be told from what an earlier use of the file left there.
     #[default]
     PointInTime,
     /// A log that ends within a record, as a kill leaves it, without that record. Damage before the end is `Corruption`.

@@ -133,8 +133,8 @@ fn a_directory_that_lost_current_is_corruption_and_keeps_its_tables() {
 }
 
 /// What a killed process leaves: ten batches in the log, whose last `cut` bytes are missing or, when `flip` is set, changed.
-fn killed(dir: &Path, change: impl Fn(&mut Vec<u8>)) {
-    let storage = open(dir);
+fn killed(dir: &Path, options: &str, change: impl Fn(&mut Vec<u8>)) {
+    let storage = open_with(dir, options, OpenMode::Create).unwrap();
     for round in 0..10u8 {
         put(&*storage, &[round], &noise(u32::from(round), 1000));
     }
@@ -149,8 +149,8 @@ fn killed(dir: &Path, change: impl Fn(&mut Vec<u8>)) {
 /// How many of the ten batches are there, or why there are none; those that are there are the first ones.
 fn recovered(change: impl Fn(&mut Vec<u8>), mode: &str) -> std::result::Result<usize, ErrorKind> {
     let dir = tempfile::tempdir().unwrap();
-    killed(dir.path(), change);
     let options = format!("wal_recovery = \"{mode}\"");
+    killed(dir.path(), &options, change);
     let storage =
         open_with(dir.path(), &options, OpenMode::MustExist).map_err(|error| error.kind())?;
     let found = entries(&*storage);
@@ -178,4 +178,30 @@ fn a_log_with_a_changed_byte_is_recovered_as_the_option_says() {
     assert!((3..=6).contains(&kept), "{kept} batches before the damage");
     assert_eq!(recovered(flip, "tolerate_corrupted_tail_records"), Err(ErrorKind::Corruption));
     assert_eq!(recovered(flip, "absolute_consistency"), Err(ErrorKind::Corruption));
+}
+
+/// Logs are written over, so the newest one may end in the bytes of an older one.
+#[test]
+fn after_a_kill_a_log_that_was_written_over_gives_what_was_written_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open_with(dir.path(), "write_buffer_bytes = \"1MiB\"", OpenMode::Create).unwrap();
+    let rounds = 2000_u32;
+    let mut recycled = 0;
+    let mut before = files(dir.path(), ".log");
+    for round in 0..rounds {
+        put(&*storage, &[(round % 100) as u8], &noise(round, 10_000));
+        let logs = files(dir.path(), ".log");
+        // A log that is new and as long as one that is full was one.
+        let is_new = |log: &&std::path::PathBuf| !before.contains(*log);
+        let length = |log: &std::path::PathBuf| fs::metadata(log).map_or(0, |file| file.len());
+        recycled += logs.iter().filter(is_new).filter(|log| length(log) > 200_000).count();
+        before = logs;
+    }
+    assert!(recycled > 3, "only {recycled} logs were written over");
+    drop(storage);
+    let found = entries(&*open(dir.path()));
+    assert_eq!(found.len(), 100);
+    for (key, value) in found {
+        assert!(value == noise(rounds - 100 + u32::from(key[0]), 10_000), "{key:?}");
+    }
 }

@@ -132,9 +132,11 @@ fn a_closed_storage_has_everything_in_its_tables() {
     fill(&*storage, 1000, 100);
     storage.close().unwrap();
     drop(storage);
-    let logs: u64 =
-        files(dir.path(), ".log").iter().map(|log| fs::metadata(log).unwrap().len()).sum();
-    assert_eq!(logs, 0);
+    // A log that is kept to be written over may still have the old bytes. Nothing of them counts.
+    for log in files(dir.path(), ".log") {
+        let length = fs::metadata(&log).unwrap().len();
+        fs::write(log, vec![0; length as usize]).unwrap();
+    }
     assert_eq!(entries(&*open(dir.path())).len(), 1000);
 }
 

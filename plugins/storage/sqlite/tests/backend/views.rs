@@ -189,3 +189,34 @@ fn the_log_stays_short_beside_threads_that_read_all_the_time() {
     });
     assert!(longest < 512 << 10, "{longest}");
 }
+
+/// A cursor reads more and more pages at once; the rows are those of single pages, and none is left over after a seek.
+#[test]
+fn pages_that_were_read_ahead_are_handed_out_in_order_and_forgotten_at_a_seek() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    fill(&*storage, 1500, 1000);
+    let all = entries(&*storage);
+    assert_eq!(all.len(), 1500);
+    assert!(all.is_sorted());
+    for direction in [Direction::Forward, Direction::Reverse] {
+        let mut expected = all.clone();
+        if direction == Direction::Reverse {
+            expected.reverse();
+        }
+        let mut cursor = storage.cursor(KeyRange::ALL, direction).unwrap();
+        assert_eq!(drain(&mut *cursor), expected);
+        // After the end, and after as many pages as leave some read ahead.
+        for pages in 0..6 {
+            cursor.seek(&expected[700].0).unwrap();
+            let mut page = Page::new();
+            for _ in 0..pages {
+                page.clear();
+                assert_eq!(cursor.next_page(&mut page).unwrap(), PageEnd::More);
+                assert!(page.byte_len() < 2 * supervm_plugin_sdk::PAGE_BYTES, "one page at a time");
+            }
+            cursor.seek(&expected[200].0).unwrap();
+            assert_eq!(drain(&mut *cursor), expected[200..], "after {pages} pages");
+        }
+    }
+}
