@@ -4,6 +4,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod common;
+
+use common::chain::open;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,22 +16,23 @@ use supervm_engine::mvcc::{Block, MvccConfig, MvccStore};
 use supervm_engine::runtime::{BlockReceipts, BlockTransaction, Runtime};
 use supervm_plugin_sdk::host::Address;
 use supervm_plugin_sdk::load;
-use supervm_tiers::workload::{BlockLine, Line, Plan, Workload, generate};
+use supervm_tiers::workload::{BlockLine, CallLine, Line, Plan, Workload, generate};
 
 const BLOCKS: u64 = 10_000;
+/// On each database, where a block waits for the disk.
+const DATABASE_BLOCKS: u64 = 300;
 /// Blocks of a chain, besides those that fund its accounts.
 const CHAIN_BLOCKS: u64 = 40;
 const THREADS_MAX: usize = 8;
 
-/// A chain in memory, and its runtime.
+/// A chain, as far as a block needs one.
 struct Chain {
     runtime: Runtime,
     contracts: HashMap<String, Address>,
 }
 
 impl Chain {
-    fn new(cache: &Path) -> Self {
-        let store = MvccStore::in_memory(MvccConfig { digest: true, ..MvccConfig::default() });
+    fn new(store: MvccStore, cache: &Path) -> Self {
         let config = ExecutionConfig {
             module_cache_dir: Some(cache.to_owned()),
             ..ExecutionConfig::default()
@@ -45,9 +49,7 @@ impl Chain {
 
     fn run(&self, executor: &BlockExecutor, block: &BlockLine) -> BlockReceipts {
         let gas_limit = self.runtime.config().gas_limit;
-        let call = |call: &supervm_tiers::workload::CallLine| {
-            call.transaction(&self.contracts, gas_limit).unwrap()
-        };
+        let call = |call: &CallLine| call.transaction(&self.contracts, gas_limit).unwrap();
         let transactions: Vec<BlockTransaction> = block.transactions.iter().map(call).collect();
         let header = Block { number: block.number, timestamp: block.timestamp };
         self.runtime.run_block(executor, header, &transactions, None).unwrap()
@@ -85,23 +87,31 @@ fn plan(seed: u64, chain: u64) -> Plan {
     }
 }
 
-#[test]
-fn several_threads_leave_the_receipts_and_the_state_that_one_leaves() {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
-    let seed = number("SUPERVM_BLOCK_SEED").unwrap_or(now);
-    let blocks = number("SUPERVM_BLOCKS").unwrap_or(BLOCKS);
-    println!("SUPERVM_BLOCK_SEED={seed}");
+/// What came up.
+#[derive(Debug, Default)]
+struct Seen {
+    blocks: u64,
+    stats: BlockStats,
+    traps: BTreeMap<&'static str, u64>,
+    functions: BTreeSet<String>,
+}
+
+/// Runs so many blocks on several threads over `backend`, and on one in memory.
+fn compare(backend: &str, seed: u64, blocks: u64) -> Seen {
+    println!("SUPERVM_BLOCK_SEED={seed}, {backend}");
     let dir = tempfile::tempdir().unwrap();
     let cache = dir.path().join("modules");
     let one = BlockExecutor::new(1).unwrap();
-    let (mut done, mut stats) = (0, BlockStats::default());
-    let (mut traps, mut functions) = (BTreeMap::<_, u64>::new(), BTreeSet::new());
+    let mut seen = Seen::default();
     for chain in 0.. {
         let plan = plan(seed, chain);
         // Its own, so that what one chain taught it does not keep the next from running ahead.
         let executor = BlockExecutor::new(1 + chain as usize % THREADS_MAX).unwrap();
         let executor = &executor.with_yields(nth(seed, chain));
-        let (mut sequential, mut parallel) = (Chain::new(&cache), Chain::new(&cache));
+        let config = || MvccConfig { digest: true, ..MvccConfig::default() };
+        let storage = open(backend, &dir.path().join(format!("chain-{chain}")));
+        let mut parallel = Chain::new(MvccStore::open(storage, config()).unwrap(), &cache);
+        let mut sequential = Chain::new(MvccStore::in_memory(config()), &cache);
         for line in generate(plan).unwrap() {
             let block = match line {
                 Line::Deploy { name, code } => {
@@ -114,7 +124,7 @@ fn several_threads_leave_the_receipts_and_the_state_that_one_leaves() {
             let (expected, found) = (sequential.run(&one, &block), parallel.run(executor, &block));
             let what = || {
                 format!(
-                    "SUPERVM_BLOCK_SEED={seed}: block {} of chain {chain}, {plan:?}, {} threads",
+                    "SUPERVM_BLOCK_SEED={seed}, {backend}: block {} of chain {chain}, {plan:?}, {} threads",
                     block.number,
                     executor.threads()
                 )
@@ -122,23 +132,42 @@ fn several_threads_leave_the_receipts_and_the_state_that_one_leaves() {
             assert_eq!(found.receipts, expected.receipts, "{}", what());
             assert_eq!(found.digest, expected.digest, "{}", what());
             assert_eq!(found.version, expected.version, "{}", what());
-            stats.add(&found.stats);
+            seen.stats.add(&found.stats);
             for (receipt, call) in found.receipts.iter().zip(block.transactions) {
                 let trap = receipt.trap.as_ref().map_or("none", |trap| trap.name());
-                *traps.entry(trap).or_default() += 1;
-                functions.insert(call.function);
+                *seen.traps.entry(trap).or_default() += 1;
+                seen.functions.insert(call.function);
             }
-            done += 1;
+            seen.blocks += 1;
         }
-        if done >= blocks {
+        if seen.blocks >= blocks {
             break;
         }
     }
-    println!("{done} blocks, {stats:?}, traps {traps:?}");
+    println!("{seen:?}");
+    seen
+}
+
+fn seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+    number("SUPERVM_BLOCK_SEED").unwrap_or(now)
+}
+
+#[test]
+fn several_threads_leave_the_receipts_and_the_state_that_one_leaves() {
+    let seen = compare("memory", seed(), number("SUPERVM_BLOCKS").unwrap_or(BLOCKS));
     // It was no test if nothing of this came up.
-    assert!(stats.ran_ahead > 0 && stats.reruns > 0 && stats.in_turn > 0, "{stats:?}");
-    assert_eq!(traps.keys().copied().collect::<Vec<_>>(), ["abort", "none", "out-of-gas"]);
+    let BlockStats { ran_ahead, reruns, in_turn, .. } = seen.stats;
+    assert!(ran_ahead > 0 && reruns > 0 && in_turn > 0, "{seen:?}");
+    assert_eq!(seen.traps.keys().copied().collect::<Vec<_>>(), ["abort", "none", "out-of-gas"]);
     for function in ["transfer", "swap", "register_next", "list", "release", "pay", "try_pay"] {
-        assert!(functions.contains(function), "{functions:?}");
+        assert!(seen.functions.contains(function), "{seen:?}");
+    }
+}
+
+#[test]
+fn they_do_so_on_every_database() {
+    for backend in ["lmdb", "sqlite", "leveldb", "rocksdb"] {
+        compare(backend, seed(), DATABASE_BLOCKS);
     }
 }

@@ -5,13 +5,12 @@
 
 use super::cell::{Cell, Writer};
 use super::trace::{Trace, Walk};
-use crate::mvcc::{Txn, Value};
+use crate::mvcc::{Txn, Value, take_page};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
-use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use supervm_plugin_sdk::{Direction, KeyRange, Result};
 
@@ -114,18 +113,7 @@ impl Merged {
         most: usize,
         page: &mut Vec<Cell>,
     ) -> bool {
-        if range.is_empty() {
-            return false;
-        }
-        let mut written = self.written.lock();
-        let end = range.end.map_or(Bound::Unbounded, Bound::Excluded);
-        let cells = written.ordered().range::<[u8], _>((Bound::Included(range.start), end));
-        let before = page.len();
-        match direction {
-            Direction::Forward => page.extend(cells.take(most).cloned()),
-            Direction::Reverse => page.extend(cells.rev().take(most).cloned()),
-        }
-        page.len() - before == most
+        take_page(self.written.lock().ordered(), range, direction, most, page)
     }
 
     /// Makes what the block changed the writes of `txn`.

@@ -10,6 +10,7 @@ use super::mutant::{Mutant, mutant};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use parking_lot::RwLock;
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::ops::Bound;
@@ -89,18 +90,7 @@ impl Index {
         most: usize,
         page: &mut Vec<Cell>,
     ) -> bool {
-        if range.is_empty() {
-            return false;
-        }
-        let end = range.end.map_or(Bound::Unbounded, Bound::Excluded);
-        let ordered = self.ordered.read();
-        let cells = ordered.range::<[u8], _>((Bound::Included(range.start), end));
-        let before = page.len();
-        match direction {
-            Direction::Forward => page.extend(cells.take(most).cloned()),
-            Direction::Reverse => page.extend(cells.rev().take(most).cloned()),
-        }
-        page.len() - before == most
+        take_page(&self.ordered.read(), range, direction, most, page)
     }
 
     /// Does `claim` hold of a cell in `range`?
@@ -146,4 +136,25 @@ impl Index {
         // The table uses the lowest and the highest bits.
         &self.shards[(hash >> 40) as usize % SHARDS]
     }
+}
+
+/// Appends to `page` the first of `ordered` in `range` and `direction`, at most `most`; `false` when the range has no more.
+pub(crate) fn take_page<T: Clone + Ord + Borrow<[u8]>>(
+    ordered: &BTreeSet<T>,
+    range: KeyRange<'_>,
+    direction: Direction,
+    most: usize,
+    page: &mut Vec<T>,
+) -> bool {
+    if range.is_empty() {
+        return false;
+    }
+    let end = range.end.map_or(Bound::Unbounded, Bound::Excluded);
+    let found = ordered.range::<[u8], _>((Bound::Included(range.start), end));
+    let before = page.len();
+    match direction {
+        Direction::Forward => page.extend(found.take(most).cloned()),
+        Direction::Reverse => page.extend(found.rev().take(most).cloned()),
+    }
+    page.len() - before == most
 }
