@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use supervm_plugin_sdk::{Durability, Error, Result};
 
 /// Batches that a writer writes at most after that with its own commit: what it waits longer at worst, once in so many times.
-const SERVED_MAX: usize = 8;
+const SERVED_MAX: u32 = 8;
 
 pub(super) struct Group {
     /// Held by the writer.
@@ -154,35 +154,28 @@ impl Inner {
     fn write_waiting(&self, ticket: Ticket, writer: MutexGuard<'_, ()>) -> Result<()> {
         let group = &self.group;
         let mut served = 0;
-        let outcome = loop {
-            // As the writer, so that nobody else writes it: it may have been written before this one became the writer.
-            let outcome = group.outcome(ticket.version);
-            let is_over = match &outcome {
-                None => false,
-                Some(Ok(())) => served == SERVED_MAX,
-                Some(Err(_)) => true,
-            };
-            if let Some(outcome) = outcome {
-                if is_over {
-                    break outcome;
+        // As the writer: nobody else writes, but the commit may have been written before this one became the writer.
+        let mut own = group.outcome(ticket.version);
+        while own.is_none() || matches!(own, Some(Ok(()))) && served < SERVED_MAX {
+            let Some(batch) = self.sequencer.lock().take_batch() else { break };
+            served += u32::from(own.is_some());
+            let outcome = self.write_next(batch);
+            // A commit that is written stays so, whatever becomes of those behind it.
+            match outcome {
+                Ok(()) => own = own.or_else(|| group.outcome(ticket.version)),
+                Err(error) => {
+                    own = own.or(Some(Err(error)));
+                    break;
                 }
-                served += 1;
             }
-            let Some(batch) = self.sequencer.lock().take_batch() else {
-                debug_assert!(served > 0, "a commit that is not written is in a batch");
-                break Ok(());
-            };
-            if let Err(error) = self.write_next(batch) {
-                break Err(error);
-            }
-        };
+        }
         drop(writer);
         // Who comes later finds no writer and becomes it.
         let next = self.sequencer.lock().batches.front().map(|batch| batch.number);
         if let Some(next) = next {
             group.turn(next).notify_one();
         }
-        outcome
+        own.expect("a commit that is not written is in a batch")
     }
 
     /// Returns when something newer than `than` is visible; at once when nothing newer is on its way.

@@ -126,6 +126,35 @@ fn all_that_wait_behind_a_failed_write_are_told() {
     assert!(place.panel.content().is_empty());
 }
 
+/// Its thread goes on with the batch behind it, and that one fails.
+#[test]
+fn a_commit_that_was_written_is_told_so_whatever_becomes_of_the_one_behind_it() {
+    let place = Place::new("written before");
+    let store = place.open();
+    thread::scope(|scope| {
+        let gate = place.panel.hold_writes();
+        let commit = |key: &'static str| {
+            let store = &store;
+            scope.spawn(move || {
+                let mut txn = store.begin();
+                write(&mut txn, key, "1");
+                txn.commit()
+            })
+        };
+        let first = commit("first");
+        eventually("it is being written", || store.metrics().groups == 1);
+        let second = commit("second");
+        eventually("it is given its version", || store.metrics().commits == 2);
+        place.panel.spare_writes(1);
+        place.panel.fail_writes(Some(Effect::NotApplied));
+        drop(gate);
+        first.join().unwrap().unwrap();
+        assert!(second.join().unwrap().is_err());
+    });
+    assert_eq!(store.last_version(), Version(1));
+    assert_eq!(keys(&mut store.begin()), ["first"]);
+}
+
 #[test]
 fn a_failed_read_does_not_poison() {
     let place = Place::new("failed read");

@@ -16,6 +16,8 @@ pub(crate) struct Panel {
     map: Mutex<Arc<Map>>,
     written: Mutex<Vec<Written>>,
     failure: Mutex<Option<Effect>>,
+    /// Writes that succeed although they are to fail.
+    spared: AtomicU64,
     reads_fail: AtomicU64,
     reads: AtomicU64,
     gate: Mutex<()>,
@@ -53,6 +55,11 @@ impl Panel {
     /// From now on writes fail and say this of their effect, which is what they do; `None` = they succeed.
     pub(crate) fn fail_writes(&self, effect: Option<Effect>) {
         *lock(&self.failure) = effect;
+    }
+
+    /// The next `times` writes succeed, whatever comes after them.
+    pub(crate) fn spare_writes(&self, times: u64) {
+        self.spared.store(times, Ordering::SeqCst);
     }
 
     /// The next `times` reads fail.
@@ -109,7 +116,10 @@ impl StorageBackend for Probe {
 
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<()> {
         let _gate = lock(&self.0.gate);
-        let failure = *lock(&self.0.failure);
+        let less = |left: u64| left.checked_sub(1);
+        let is_spared =
+            self.0.spared.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
+        let failure = lock(&self.0.failure).filter(|_| !is_spared);
         if failure != Some(Effect::NotApplied) {
             let mut map = lock(&self.0.map);
             let map = Arc::make_mut(&mut map);
