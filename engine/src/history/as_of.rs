@@ -15,7 +15,8 @@ use supervm_plugin_sdk::{ByteBuf, Direction, KeyRange, Result, check_key, check_
 /// `VersionPruned` once the version was pruned. May be used from many threads. It keeps the storage from being closed.
 ///
 /// # Cost
-/// One look-up for a key that did not change since the version, and one more for a key that did.
+/// One look-up for a key of which it is guessed right whether it has changed since the version, and one more for others. The guess is that
+/// of most of the keys before.
 pub struct AsOf {
     view: View,
     version: Version,
@@ -31,6 +32,23 @@ struct Buffers {
     start: Vec<u8>,
     end: Vec<u8>,
     record: ByteBuf,
+    guess: Guess,
+}
+
+/// Has the next key changed since the version? From 0, certainly not, to [`Guess::MAX`].
+#[derive(Clone, Copy, Default)]
+struct Guess(u8);
+
+impl Guess {
+    const MAX: u8 = 7;
+
+    fn is_changed(self) -> bool {
+        self.0 > Self::MAX / 2
+    }
+
+    fn learn(&mut self, is_changed: bool) {
+        self.0 = if is_changed { (self.0 + 1).min(Self::MAX) } else { self.0.saturating_sub(1) };
+    }
 }
 
 impl fmt::Debug for AsOf {
@@ -127,32 +145,57 @@ impl AsOf {
         outcome
     }
 
-    fn look_up_with<T>(
+    fn look_up_with<T, F: FnOnce(Option<(Version, &[u8])>) -> T>(
         &self,
         key: &[u8],
         buffers: &mut Buffers,
-        then: impl FnOnce(Option<(Version, &[u8])>) -> T,
+        mut then: F,
     ) -> Result<T> {
-        let Buffers { start, end, record } = buffers;
+        let looks_back_first = buffers.guess.is_changed() && !self.is_latest;
+        if looks_back_first {
+            match self.look_back(key, buffers, then)? {
+                Ok(done) => return Ok(done),
+                Err(unused) => then = unused,
+            }
+        }
+        let Buffers { start, record, guess, .. } = buffers;
         latest_key(key, start);
         if self.view.get_into(start, record)? {
             let (version, value) = split_record(record)?;
             if version <= self.version {
+                guess.learn(false);
                 return Ok(then(Some((version, value))));
             }
         }
         if self.is_latest {
             return Ok(then(None));
         }
+        // IMPORTANT: where the view is not fixed, the key may have changed between the two looks; its old value is there then.
+        if looks_back_first && self.view.is_fixed() {
+            return Ok(then(None));
+        }
+        self.look_back(key, buffers, then).map(|outcome| outcome.unwrap_or_else(|then| then(None)))
+    }
+
+    /// Gives `then` what `key` was, when it has changed since the version; hands it back when it has not, or was made since.
+    fn look_back<T, F: FnOnce(Option<(Version, &[u8])>) -> T>(
+        &self,
+        key: &[u8],
+        buffers: &mut Buffers,
+        then: F,
+    ) -> Result<Result<T, F>> {
+        let Buffers { start, end, guess, .. } = buffers;
         // No version is as great as the greatest, so the range has every old value that was superseded later.
         history_key(key, self.version.next(), start);
         history_key(key, Version::MAX, end);
         let mut rows = self.view.rows(KeyRange::new(start, Some(end)), Direction::Forward)?;
-        let found = match rows.next()? {
-            Some((_, old)) => Some(split_record(old)?).filter(|found| found.0 <= self.version),
-            None => None,
+        let Some((_, old)) = rows.next()? else {
+            self.view.confirm(self.version)?;
+            return Ok(Err(then));
         };
+        let found = Some(split_record(old)?).filter(|found| found.0 <= self.version);
         self.view.confirm(self.version)?;
-        Ok(then(found))
+        guess.learn(true);
+        Ok(Ok(then(found)))
     }
 }
