@@ -108,7 +108,9 @@ mod tests {
         let cell = |key: u16| Cell::new(&key.to_be_bytes(), Value::ABSENT);
         let kept: Vec<_> = (0..20).map(cell).collect();
         let mut set = CellSet::new();
-        kept.iter().enumerate().for_each(|(at, cell)| drop(set.push(cell.clone(), at)));
+        for (at, cell) in kept.iter().enumerate() {
+            set.push(cell.clone(), at);
+        }
         let passing: Vec<_> = (20..1_000).map(cell).collect();
         for (at, passing) in passing.iter().enumerate() {
             set.push(passing.clone(), at);
