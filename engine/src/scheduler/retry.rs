@@ -12,20 +12,20 @@ use std::time::Duration;
 /// How a transaction is tried again after a conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Tries in all, the first included; 0 means 1. Default: 64.
+    /// Tries in all, the first included; 0 means 1. Default: 256.
     pub tries_max: u32,
     /// Longest rest before the first retry. Default: 50 us.
     pub delay_first: Duration,
-    /// Longest rest before any retry. Default: 5 ms.
+    /// Longest rest before any retry. Default: 10 ms.
     pub delay_max: Duration,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
-            tries_max: 64,
+            tries_max: 256,
             delay_first: Duration::from_micros(50),
-            delay_max: Duration::from_millis(5),
+            delay_max: Duration::from_millis(10),
         }
     }
 }
