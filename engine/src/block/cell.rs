@@ -1,6 +1,6 @@
 //! A key as the block has it so far.
 
-use crate::mvcc::Value;
+use crate::mvcc::{self, Value};
 use parking_lot::{Mutex, MutexGuard};
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -38,12 +38,14 @@ struct Content {
 pub(super) struct Slot {
     pub(super) value: Value,
     pub(super) writer: Writer,
+    /// The key's cell in the store, when it was met on the way to the value before the block.
+    pub(super) stored: Option<mvcc::Cell>,
 }
 
 impl Cell {
     /// A cell whose value has not been asked for.
     pub(super) fn new(key: &[u8]) -> Self {
-        let slot = Slot { value: Value::UNLOADED, writer: Writer::BEFORE_BLOCK };
+        let slot = Slot { value: Value::UNLOADED, writer: Writer::BEFORE_BLOCK, stored: None };
         Self(Arc::new(Content { key: key.into(), slot: Mutex::new(slot) }))
     }
 

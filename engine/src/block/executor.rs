@@ -2,6 +2,7 @@
 
 use super::BLOCK_TRANSACTIONS_MAX;
 use super::access::{AccessList, predecessors};
+use super::crew::Crew;
 use super::merged::Merged;
 use super::pace::Pace;
 use super::run::Run;
@@ -10,7 +11,6 @@ use super::view::BlockView;
 use crate::layout::Version;
 use crate::mvcc::{Acknowledgement, Block, CommitOptions, Isolation, MvccStore, Txn};
 use parking_lot::Mutex;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::fmt;
 use std::sync::Arc;
 use supervm_plugin_sdk::{Error, ErrorKind, Result};
@@ -65,8 +65,8 @@ pub struct Ran<T> {
 /// Runs blocks on a number of threads. It learns from block to block whether running ahead pays.
 pub struct BlockExecutor {
     threads: usize,
-    /// As many threads as there are, since the caller does not take part in all of its work; absent when the caller is the only one.
-    pool: Option<ThreadPool>,
+    /// Absent when the caller's thread is the only one.
+    crew: Option<Crew>,
     pace: Mutex<Pace>,
     yields: Option<u64>,
 }
@@ -85,11 +85,11 @@ impl BlockExecutor {
     pub fn new(threads: usize) -> Result<Self> {
         let available = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = if threads == 0 { available() } else { threads };
-        let pool = match threads {
+        let crew = match threads {
             1 => None,
-            _ => Some(start_threads(threads)?),
+            _ => Some(Crew::new(threads)?),
         };
-        Ok(Self { threads, pool, pace: Mutex::default(), yields: None })
+        Ok(Self { threads, crew, pace: Mutex::default(), yields: None })
     }
 
     /// Lets threads give way to each other now and then, as chance wants it that begins with `seed`; for tests.
@@ -123,21 +123,16 @@ impl BlockExecutor {
         }
         // IMPORTANT: before any worker's view begins, so that none sees an older state than the commit is checked against.
         let mut txn = store.begin_with(Isolation::Snapshot);
-        let merged = Arc::new(Merged::new());
+        let merged = Arc::new(Merged::new(count));
         let lists = (0..count).map(|index| transactions.access(index));
         let predecessors = predecessors(lists);
         let view = || {
             BlockView::new(Arc::clone(&merged), store.begin_read_only()).with_yields(self.yields)
         };
         let run = Run::new(transactions, &merged, predecessors, self.pace.lock().clone());
-        match &self.pool {
-            Some(pool) if count >= PARALLEL_TRANSACTIONS_MIN && !run.is_one_by_one() => {
-                pool.in_place_scope(|scope| {
-                    for _ in 1..self.threads.min(count) {
-                        scope.spawn(|_| run.work(&view()));
-                    }
-                    run.work(&view());
-                });
+        match &self.crew {
+            Some(crew) if count >= PARALLEL_TRANSACTIONS_MIN && !run.is_one_by_one() => {
+                crew.work(count, &|| run.work(&view()));
             }
             _ => run.one_by_one(&view()),
         }
@@ -158,23 +153,15 @@ impl BlockExecutor {
         block: Block,
         acknowledgement: Option<Acknowledgement>,
     ) -> Result<(Vec<T>, BlockStats, Version)> {
-        let Executed { outputs, stats, txn } = executed;
+        let Executed { outputs, stats, mut txn } = executed;
         let after = Some(txn.read_version());
         let options = CommitOptions { acknowledgement, block: Some(block), after };
-        let version = match &self.pool {
-            // Its threads share the work.
-            Some(pool) => pool.install(|| txn.commit_with(options)),
-            None => txn.commit_with(options),
-        }?;
+        if let Some(crew) = &self.crew {
+            txn.share_digest(|work| crew.work(self.threads, work));
+        }
+        let version = txn.commit_with(options)?;
         Ok((outputs, stats, version))
     }
-}
-
-fn start_threads(count: usize) -> Result<ThreadPool> {
-    let named = |nth| format!("supervm-block-{nth}");
-    ThreadPoolBuilder::new().num_threads(count).thread_name(named).build().map_err(|error| {
-        Error::new(ErrorKind::Io, "start block executor", error.to_string()).with("threads", count)
-    })
 }
 
 /// A block that was run, not committed.

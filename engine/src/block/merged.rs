@@ -6,6 +6,7 @@
 use super::cell::{Cell, Writer};
 use super::trace::{Trace, Walk};
 use crate::mvcc::{Txn, Value, take_page};
+use crossbeam_utils::CachePadded;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use parking_lot::{Mutex, RwLock};
@@ -17,13 +18,17 @@ use supervm_plugin_sdk::{Direction, KeyRange, Result};
 /// A power of two, and many times the number of workers.
 const SHARDS: usize = 128;
 
+/// Keys that a transaction reads or writes, about, which no other one does.
+const CELLS_PER_TRANSACTION: usize = 2;
+
 pub(super) struct Merged {
     /// Random, so that nobody can choose keys that collide.
     hasher: foldhash::fast::RandomState,
     shards: Box<[RwLock<HashTable<Cell>>]>,
-    written: Mutex<Written>,
+    /// On a cache line of its own, like what follows: every look at a key needs what stands above, and every merge changes these.
+    written: CachePadded<Mutex<Written>>,
     /// Transactions that are merged.
-    front: AtomicUsize,
+    front: CachePadded<AtomicUsize>,
 }
 
 /// The cells that merged transactions wrote, each once.
@@ -42,12 +47,16 @@ impl Written {
 }
 
 impl Merged {
-    pub(super) fn new() -> Self {
+    /// Nothing is merged of a block of so many transactions.
+    pub(super) fn new(transactions: usize) -> Self {
+        // What most blocks need, so that the tables do not grow under the workers.
+        let capacity = transactions * CELLS_PER_TRANSACTION / SHARDS;
+        let shard = |_| RwLock::new(HashTable::with_capacity(capacity));
         Self {
             hasher: foldhash::fast::RandomState::default(),
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
-            written: Mutex::default(),
-            front: AtomicUsize::new(0),
+            shards: (0..SHARDS).map(shard).collect(),
+            written: CachePadded::default(),
+            front: CachePadded::default(),
         }
     }
 
@@ -66,19 +75,19 @@ impl Merged {
         let cell = self.cell(key);
         let mut slot = cell.lock();
         if !slot.value.is_loaded() {
-            slot.value = base.read_with(key, |found| found.map_or(Value::ABSENT, Value::new))?;
+            (slot.value, slot.stored) = base.peek(key)?;
         }
         let (result, writer) = (use_value(slot.value.bytes()), slot.writer);
         drop(slot);
         Ok((result, cell, writer))
     }
 
-    /// Merges the writes of the transaction at `index`, which is the next one.
-    pub(super) fn merge(&self, index: usize, writes: &[(Vec<u8>, Option<Vec<u8>>)]) {
+    /// Merges the writes of the transaction at `index`, which is the next one. What its `trace` has needs not be looked for.
+    pub(super) fn merge(&self, index: usize, trace: &Trace, writes: &[(Vec<u8>, Option<Vec<u8>>)]) {
         debug_assert_eq!(self.front(), index);
         let mut fresh = Vec::new();
         for (key, value) in writes {
-            let cell = self.cell(key);
+            let cell = trace.find(key).map_or_else(|| self.cell(key), Cell::clone);
             let mut slot = cell.lock();
             if slot.writer == Writer::BEFORE_BLOCK {
                 fresh.push(cell.clone());
@@ -120,10 +129,11 @@ impl Merged {
     pub(super) fn write_to(&self, txn: &mut Txn) -> Result<()> {
         let Written { fresh, ordered } = &*self.written.lock();
         for cell in ordered.iter().chain(fresh) {
-            match cell.lock().value.bytes() {
-                Some(value) => txn.write(cell.key(), value)?,
-                None => txn.delete(cell.key())?,
-            }
+            let (value, stored) = {
+                let mut slot = cell.lock();
+                (slot.value.clone(), slot.stored.take())
+            };
+            txn.write_new(cell.key(), stored, value)?;
         }
         Ok(())
     }

@@ -38,6 +38,7 @@ mod pace;
 mod turns;
 mod stats;
 mod run;
+mod crew;
 mod executor;
 
 pub use access::AccessList;

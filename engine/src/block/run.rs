@@ -7,6 +7,7 @@ use super::stats::BlockStats;
 use super::trace::Trace;
 use super::turns::Turns;
 use super::view::BlockView;
+use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,9 +18,9 @@ use supervm_plugin_sdk::{Error, ErrorKind, Result};
 /// How far ahead of the last merged transaction others are run.
 const WINDOW: usize = 64;
 /// A worker takes as many transactions at once as run in about this time, so that short ones are not dearer to hand out than to run,
-const BURST: Duration = Duration::from_micros(8);
+const BURST: Duration = Duration::from_micros(5);
 /// but no more than this: none of them sees what the others of a burst write.
-const BURST_TRANSACTIONS_MAX: usize = 8;
+const BURST_TRANSACTIONS_MAX: usize = 5;
 
 pub(super) struct Run<'a, T: Transactions> {
     transactions: &'a T,
@@ -29,8 +30,8 @@ pub(super) struct Run<'a, T: Transactions> {
     turns: Turns,
     /// What waits for its turn.
     slots: Vec<Mutex<Slot<T::Output>>>,
-    /// Whoever holds it merges.
-    merging: Mutex<Merging<T::Output>>,
+    /// Whoever holds it merges. What stands above is read all the time, and the lock is tried as often.
+    merging: CachePadded<Mutex<Merging<T::Output>>>,
 }
 
 /// What is known of a transaction that is not merged.
@@ -67,7 +68,7 @@ impl<'a, T: Transactions> Run<'a, T> {
             predecessors,
             turns: Turns::new(count, limit),
             slots: (0..count).map(|_| Mutex::new(Slot::Empty)).collect(),
-            merging: Mutex::new(Merging { outputs, stats, pace, failure: None }),
+            merging: CachePadded::new(Mutex::new(Merging { outputs, stats, pace, failure: None })),
         }
     }
 
@@ -80,10 +81,11 @@ impl<'a, T: Transactions> Run<'a, T> {
     pub(super) fn one_by_one(&self, view: &BlockView) {
         let worker = &mut self.transactions.worker();
         let mut merging = self.merging.lock();
-        let count = self.transactions.len();
+        let (count, trace) = (self.transactions.len(), Trace::default());
         for index in 0..count {
             merging.stats.in_turn += 1;
-            if !self.merge(&mut merging, index, self.run(worker, index, view, true)) {
+            let ran = self.run(worker, index, view, true);
+            if !self.merge(&mut merging, index, &trace, ran) {
                 return;
             }
         }
@@ -115,7 +117,7 @@ impl<'a, T: Transactions> Run<'a, T> {
 
     /// What was done, in the transactions' order.
     pub(super) fn finish(self) -> Result<(Vec<T::Output>, BlockStats, Pace)> {
-        let Merging { outputs, stats, pace, failure } = self.merging.into_inner();
+        let Merging { outputs, stats, pace, failure } = self.merging.into_inner().into_inner();
         match failure {
             Some(failure) => Err(failure),
             None => Ok((outputs, stats, pace)),
@@ -147,6 +149,7 @@ impl<'a, T: Transactions> Run<'a, T> {
         loop {
             let Some(mut merging) = self.merging.try_lock() else { return };
             while self.merge_next(&mut merging, worker, view) {}
+            self.let_run(&merging.pace);
             drop(merging);
             // Whoever put something there meanwhile found the lock taken.
             if !self.is_next_waiting() {
@@ -174,19 +177,23 @@ impl<'a, T: Transactions> Run<'a, T> {
         }
         let slot = std::mem::replace(&mut *self.slots[index].lock(), Slot::Empty);
         let Merging { stats, pace, .. } = merging;
+        let mut trace = Trace::default();
         let ran = match slot {
-            Slot::Ahead(trace, Ok(ran)) if self.merged.is_current(&trace) => {
+            Slot::Ahead(current, Ok(ran)) if self.merged.is_current(&current) => {
                 stats.ran_ahead += 1;
                 pace.ran_ahead(false);
+                trace = current;
                 Ok(ran)
             }
             Slot::Ahead(..) => {
                 stats.reruns += 1;
                 pace.ran_ahead(true);
+                self.let_run(pace);
                 self.run(worker, index, view, true)
             }
             Slot::InTurn => {
                 stats.in_turn += 1;
+                self.let_run(pace);
                 self.run(worker, index, view, true)
             }
             Slot::Empty if pace.one_by_one() > 0 && self.turns.take_at(index) => {
@@ -196,11 +203,12 @@ impl<'a, T: Transactions> Run<'a, T> {
             }
             Slot::Empty => return false,
         };
-        let is_merged = self.merge(merging, index, ran);
-        if is_merged {
-            self.turns.set_limit(limit(index + 1, &merging.pace));
-        }
-        is_merged
+        self.merge(merging, index, &trace, ran)
+    }
+
+    /// Lets others take as many transactions as may be run ahead of what is merged. Not after each merge, for the others look at it all the time.
+    fn let_run(&self, pace: &Pace) {
+        self.turns.set_limit(limit(self.merged.front(), pace));
     }
 
     /// Merges what a transaction did; a failure ends the block, and is `false`.
@@ -208,11 +216,12 @@ impl<'a, T: Transactions> Run<'a, T> {
         &self,
         merging: &mut Merging<T::Output>,
         index: usize,
+        trace: &Trace,
         ran: Result<Ran<T::Output>>,
     ) -> bool {
         match ran {
             Ok(Ran { output, writes }) => {
-                self.merged.merge(index, &writes);
+                self.merged.merge(index, trace, &writes);
                 merging.outputs.push(output);
                 true
             }

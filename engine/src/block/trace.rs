@@ -14,6 +14,13 @@ pub(super) struct Trace {
 }
 
 impl Trace {
+    /// The cell of `key` when it was read; looked for among the first reads only, since that is faster than asking the map for few alone.
+    pub(super) fn find(&self, key: &[u8]) -> Option<&Cell> {
+        const SEARCHED_MAX: usize = 8;
+        let searched = self.reads.iter().take(SEARCHED_MAX);
+        searched.map(|(cell, _)| cell).find(|cell| cell.key() == key)
+    }
+
     pub(super) fn clear(&mut self) {
         self.reads.clear();
         self.walks.clear();

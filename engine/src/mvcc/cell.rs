@@ -12,7 +12,7 @@ use triomphe::ThinArc;
 ///
 /// One allocation holds the count, the lock, the newest version and the key.
 #[derive(Clone)]
-pub(super) struct Cell(ThinArc<Mutex<Chain>, u8>);
+pub(crate) struct Cell(ThinArc<Mutex<Chain>, u8>);
 
 /// One version of a key.
 pub(super) struct Entry {

@@ -12,8 +12,9 @@ use crate::digest::StateAccumulator;
 use crate::layout::{
     BlockRecord, Meta, Version, block_key, history_key, latest_key, put_changed_keys, put_record,
 };
-use rayon::iter::ParallelIterator;
-use rayon::slice::ParallelSlice;
+use parking_lot::Mutex;
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use supervm_plugin_sdk::{
     BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, Capability, Durability, Error, ErrorKind, KeyRange,
     Result, WriteBatch,
@@ -24,7 +25,7 @@ const OPERATION_BYTES: usize = 80;
 /// A latest value, an old one, and a part of the list of changed keys.
 const OPERATIONS_PER_KEY: usize = 3;
 
-/// Writes whose effect on the digest one thread of a pool computes at a time: some 100 us of work.
+/// Writes whose effect on the digest one thread computes at a time: some 100 us of work.
 const DELTA_WRITES: usize = 128;
 
 /// What a transaction asks for.
@@ -34,6 +35,8 @@ pub(super) struct Request<'a> {
     pub(super) reads: &'a CellSet<()>,
     pub(super) ranges: &'a [ScannedRange],
     pub(super) writes: &'a CellSet<Value>,
+    /// How the writes change the digest, where that was found out before.
+    pub(super) delta: Option<&'a StateAccumulator>,
     pub(super) options: CommitOptions,
 }
 
@@ -41,7 +44,10 @@ impl Inner {
     pub(super) fn commit(&self, request: &Request<'_>) -> Result<Version> {
         let is_synced = self.is_synced(request.options.acknowledgement)?;
         // Valid if the commit is: it rests on the values that the check finds unchanged.
-        let delta = self.config.digest.then(|| delta(request));
+        let delta = self.config.digest.then(|| match request.delta {
+            Some(delta) => Cow::Borrowed(delta),
+            None => Cow::Owned(delta_of(request.writes.as_slice(), request.read_version)),
+        });
         // As well: a batch is too large or not, whatever others commit.
         let size = match self.backend {
             Some(_) => size(request.writes, request.read_version)?,
@@ -60,7 +66,7 @@ impl Inner {
                 }
                 return Err(conflict);
             }
-            self.take_effect(&mut sequencer, request, delta.as_ref(), size, is_synced)
+            self.take_effect(&mut sequencer, request, delta.as_deref(), size, is_synced)
         };
         self.counters.commits.add(1);
         if self.has_backend() {
@@ -84,10 +90,16 @@ impl Inner {
     }
 
     fn check_conflicts(&self, sequencer: &Sequencer, request: &Request<'_>) -> Result<()> {
-        if request.options.after.is_some_and(|after| after != sequencer.last) {
-            let refused = "something was committed since the version that this commit follows";
-            return Err(Error::new(ErrorKind::Conflict, "commit", refused)
-                .with("last_version", sequencer.last));
+        if let Some(after) = request.options.after {
+            if after != sequencer.last {
+                let refused = "something was committed since the version that this commit follows";
+                return Err(Error::new(ErrorKind::Conflict, "commit", refused)
+                    .with("last_version", sequencer.last));
+            }
+            if after <= request.read_version {
+                // Then nothing at all has changed since the transaction began.
+                return Ok(());
+            }
         }
         let mut window = request.read_version;
         if mutant(Mutant::WindowAtCommit) {
@@ -252,19 +264,28 @@ pub(super) fn size(writes: &CellSet<Value>, version: Version) -> Result<usize> {
         .with("operations", operations))
 }
 
-/// How the writes change the multiset of entries. On a thread of a pool, the pool shares the work.
-fn delta(request: &Request<'_>) -> StateAccumulator {
-    let writes = request.writes.as_slice();
-    if writes.len() < 2 * DELTA_WRITES || rayon::current_thread_index().is_none() {
-        return delta_of(writes, request.read_version);
+/// How the writes change the multiset of entries, found out by all threads on which `share` calls what it is given; `None` when there is too
+/// little to share.
+pub(super) fn shared_delta(
+    writes: &CellSet<Value>,
+    version: Version,
+    share: impl FnOnce(&(dyn Fn() + Sync)),
+) -> Option<StateAccumulator> {
+    let parts: Vec<_> = writes.as_slice().chunks(DELTA_WRITES).collect();
+    if parts.len() < 2 {
+        return None;
     }
-    let parts = writes.par_chunks(DELTA_WRITES).map(|part| delta_of(part, request.read_version));
-    parts.reduce(StateAccumulator::default, |mut sum, part| {
-        sum.merge(&part);
-        sum
-    })
+    let (next, sum) = (AtomicUsize::new(0), Mutex::new(StateAccumulator::default()));
+    share(&|| {
+        while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let delta = delta_of(part, version);
+            sum.lock().merge(&delta);
+        }
+    });
+    Some(sum.into_inner())
 }
 
+/// How the writes change the multiset of entries.
 fn delta_of(writes: &[(Cell, Value)], version: Version) -> StateAccumulator {
     let mut delta = StateAccumulator::default();
     for (cell, value) in writes {

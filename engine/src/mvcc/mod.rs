@@ -50,6 +50,7 @@ pub use mutant::MUTANTS;
 pub use store::MvccStore;
 pub use txn::{Savepoint, Txn};
 
+pub(crate) use cell::Cell;
 pub(crate) use index::take_page;
 pub(crate) use metrics::Counter;
 pub(crate) use txn::TxnRows;

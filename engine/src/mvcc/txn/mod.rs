@@ -14,6 +14,7 @@ use super::inner::Inner;
 use super::mutant::{Mutant, mutant};
 use super::readers::Pin;
 use super::value::Value;
+use crate::digest::StateAccumulator;
 use crate::layout::{STATE_LIMITS, Version};
 use std::fmt;
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub struct Txn {
     reads: CellSet<()>,
     ranges: Vec<ScannedRange>,
     writes: CellSet<Value>,
+    /// How `writes` change the digest, where that was found out beforehand.
+    delta: Option<StateAccumulator>,
     /// What `writes` held before each write since the first open savepoint; empty without one.
     undo: Vec<Undo>,
     savepoints: Vec<(Savepoint, usize)>,
@@ -89,6 +92,7 @@ impl Txn {
             reads: CellSet::new(),
             ranges: Vec::new(),
             writes: CellSet::new(),
+            delta: None,
             undo: Vec::new(),
             savepoints: Vec::new(),
         }
@@ -153,11 +157,34 @@ impl Txn {
     /// # Errors
     /// As [`read`](Self::read).
     pub(crate) fn read_shared(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.peek(key).map(|(value, _)| value.bytes().map(<[u8]>::to_vec))
+    }
+
+    /// The value of `key` in a read-only transaction, with its cell when it has one.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn peek(&self, key: &[u8]) -> Result<(Value, Option<Cell>)> {
         debug_assert!(self.is_read_only(), "what others read has to be remembered");
         check_key(key, &STATE_LIMITS)?;
-        let Some(cell) = self.cell(key)? else { return Ok(None) };
-        let chain = cell.lock();
-        Ok(chain.at(self.pin.version).and_then(Value::bytes).map(<[u8]>::to_vec))
+        let Some(cell) = self.cell(key)? else { return Ok((Value::ABSENT, None)) };
+        let value = cell.lock().at(self.pin.version).cloned().unwrap_or(Value::ABSENT);
+        Ok((value, Some(cell)))
+    }
+
+    /// As [`write`](Self::write), or [`delete`](Self::delete), of a key that the transaction has not written; with its cell where that is
+    /// known, which saves the look-up.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub(crate) fn write_new(&mut self, key: &[u8], cell: Option<Cell>, value: Value) -> Result<()> {
+        check_key(key, &STATE_LIMITS)?;
+        check_value(value.bytes().unwrap_or_default(), &STATE_LIMITS)?;
+        let cell = cell.map_or_else(|| self.inner.loaded(key), Ok)?;
+        debug_assert!(self.savepoints.is_empty());
+        self.delta = None;
+        self.writes.push(cell, value);
+        Ok(())
     }
 
     /// Sets `key` to `value` when the transaction commits.
@@ -199,6 +226,7 @@ impl Txn {
     /// `InvalidArgument` when the savepoint has ended, or is of another transaction.
     pub fn rollback_to(&mut self, savepoint: Savepoint) -> Result<()> {
         let position = self.find(savepoint, "roll back")?;
+        self.delta = None;
         let mark = self.savepoints[position].1;
         self.savepoints.truncate(position + 1);
         for Undo { position, before } in self.undo.drain(mark..).rev() {
@@ -260,6 +288,7 @@ impl Txn {
             reads: &self.reads,
             ranges: &self.ranges,
             writes: &self.writes,
+            delta: self.delta.as_ref(),
             options,
         })
     }
@@ -270,6 +299,14 @@ impl Txn {
     /// `BatchTooLarge`.
     pub(crate) fn check_size(&self) -> Result<()> {
         commit::size(&self.writes, self.pin.version).map(drop)
+    }
+
+    /// Finds out how the writes change the digest, where the store keeps one and there is much to find out; the commit finds it done. `share` calls what
+    /// it is given on several threads.
+    pub(crate) fn share_digest(&mut self, share: impl FnOnce(&(dyn Fn() + Sync))) {
+        if self.inner.config.digest {
+            self.delta = commit::shared_delta(&self.writes, self.pin.version, share);
+        }
     }
 
     /// Ends the transaction without effect.
@@ -301,6 +338,7 @@ impl Txn {
             return Err(read_only("write"));
         }
         check_key(key, &STATE_LIMITS)?;
+        self.delta = None;
         let cell = self.inner.loaded(key)?;
         if mutant(Mutant::EqualValueSkipped)
             && cell.lock().at(self.pin.version).and_then(Value::bytes) == value.bytes()

@@ -3,6 +3,7 @@
 use crate::mvcc::cell::Cell;
 use smallvec::SmallVec;
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 /// Up to so many cells are searched one by one; more get an index.
 const SEARCHED_MAX: usize = 16;
@@ -12,14 +13,17 @@ const INLINE: usize = 4;
 /// Cells, each once, in the order in which they came, each with a `T`.
 pub(in crate::mvcc) struct CellSet<T> {
     entries: SmallVec<[(Cell, T); INLINE]>,
-    /// Positions by the cell's id; empty up to [`SEARCHED_MAX`] entries. Those of cells that were taken out stay for a while, so that taking out is
-    /// cheap; a position counts when the cell is at it.
-    positions: HashMap<usize, usize, foldhash::fast::RandomState>,
+    /// Made when a cell is first looked for among more than [`SEARCHED_MAX`], and dropped when they are not more any longer.
+    positions: OnceLock<Positions>,
 }
+
+/// Positions by the cell's id. Those of cells that were taken out stay for a while, so that taking out is cheap; a position counts when the
+/// cell is at it.
+type Positions = HashMap<usize, usize, foldhash::fast::RandomState>;
 
 impl<T> CellSet<T> {
     pub(in crate::mvcc) fn new() -> Self {
-        Self { entries: SmallVec::new(), positions: HashMap::default() }
+        Self { entries: SmallVec::new(), positions: OnceLock::new() }
     }
 
     pub(in crate::mvcc) fn is_empty(&self) -> bool {
@@ -45,7 +49,8 @@ impl<T> CellSet<T> {
         if self.entries.len() <= SEARCHED_MAX {
             return self.entries.iter().position(|(there, _)| there.id() == id);
         }
-        let position = self.positions.get(&id).copied()?;
+        let positions = self.positions.get_or_init(|| positions(&self.entries));
+        let position = positions.get(&id).copied()?;
         self.entries.get(position).is_some_and(|(there, _)| there.id() == id).then_some(position)
     }
 
@@ -62,14 +67,14 @@ impl<T> CellSet<T> {
     #[inline]
     pub(in crate::mvcc) fn push(&mut self, cell: Cell, with: T) -> usize {
         let position = self.entries.len();
+        let id = cell.id();
         self.entries.push((cell, with));
-        // Never more positions of cells that were taken out than of those that are there.
-        if position == SEARCHED_MAX || self.positions.len() >= 2 * self.entries.len() {
-            self.positions.clear();
-            let ids = self.entries.iter().enumerate();
-            self.positions.extend(ids.map(|(position, (cell, _))| (cell.id(), position)));
-        } else if position > SEARCHED_MAX {
-            self.positions.insert(self.entries[position].0.id(), position);
+        if let Some(known) = self.positions.get_mut() {
+            known.insert(id, position);
+            // Never more positions of cells that were taken out than of those that are there.
+            if known.len() > 2 * self.entries.len() {
+                *known = positions(&self.entries);
+            }
         }
         position
     }
@@ -78,9 +83,13 @@ impl<T> CellSet<T> {
     pub(in crate::mvcc) fn pop(&mut self) {
         self.entries.pop();
         if self.entries.len() <= SEARCHED_MAX {
-            self.positions.clear();
+            self.positions.take();
         }
     }
+}
+
+fn positions<T>(entries: &[(Cell, T)]) -> Positions {
+    entries.iter().enumerate().map(|(position, (cell, _))| (cell.id(), position)).collect()
 }
 
 #[cfg(test)]
@@ -118,7 +127,8 @@ mod tests {
         let passing: Vec<_> = (20..1_000).map(cell).collect();
         for (at, passing) in passing.iter().enumerate() {
             set.push(passing.clone(), at);
-            assert!(set.positions.len() <= 2 * set.len(), "{at}");
+            assert!(set.positions.get().is_none_or(|known| known.len() <= 2 * set.len()), "{at}");
+            assert_eq!(set.get(passing), Some(&at), "looking for it makes the positions");
             set.pop();
             assert_eq!(set.get(passing), None);
         }
