@@ -95,7 +95,7 @@ pub struct MvccConfig {
     pub auto_gc: Option<AutoGcConfig>,
     /// How much of the past the backend keeps; `None` = as it is.
     pub history: Option<HistoryMode>,
-    /// Keep the digest of the state up to date with each commit. About 2 us a changed key.
+    /// Keep the digest of the state up to date with each commit. 0.5 to 2 us for each entry that is written or replaced, as the processor has it.
     pub digest: bool,
     /// Memory that cells may take, in bytes, before those leave that are on the backend and that nobody needs. Without a backend all stays.
     pub memory_bytes_max: usize,
