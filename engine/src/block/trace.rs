@@ -1,14 +1,15 @@
 //! What a run read, to be compared with what it would read now.
 
 use super::cell::{Cell, Writer};
+use smallvec::SmallVec;
 use std::ops::Bound;
 use supervm_plugin_sdk::{Direction, KeyRange};
 
 /// The reads of one run.
 #[derive(Default)]
 pub(super) struct Trace {
-    /// The cells that were read, absent keys included, with who had written them.
-    pub(super) reads: Vec<(Cell, Writer)>,
+    /// The cells that were read, absent keys included, with who had written them; as many as most transactions read lie in place.
+    pub(super) reads: SmallVec<[(Cell, Writer); 4]>,
     /// The ranges that were walked.
     pub(super) walks: Vec<Walk>,
 }
