@@ -8,18 +8,13 @@
 mod common;
 
 use common::Place;
+use common::chance::{Moments, number};
 use std::collections::HashMap;
 use std::process::Stdio;
-use std::time::{Duration, Instant, SystemTime};
-
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
-}
+use std::time::{Duration, Instant};
 
 fn survives_kills(backend: &str) {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let mut random = number("SUPERVM_KILL_SEED", now.as_nanos() as u64);
-    println!("SUPERVM_KILL_SEED={random}");
+    let mut moments = Moments::new();
     let place = Place::new();
     let plan = ["--workload", "mixed", "--accounts", "50", "--blocks", "60", "--txs", "200"];
     let blocks = place.run(&[&["block", "gen"], &plan[..]].concat());
@@ -42,9 +37,7 @@ fn survives_kills(backend: &str) {
     let mut midway = 0;
     for round in 0..rounds {
         let dir = format!("killed-{round}");
-        random =
-            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let moment = time.mul_f64((random >> 40) as f64 / (1_u64 << 24) as f64);
+        let moment = time.mul_f64(moments.fraction());
         let mut command = place.command(&[&run[..], &["--dir", &dir]].concat());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(moment.max(Duration::from_millis(1)));

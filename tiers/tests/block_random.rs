@@ -7,9 +7,9 @@
 mod common;
 
 use common::chain::open;
+use common::chance::{number, seed};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 use supervm_engine::block::{BlockExecutor, BlockStats};
 use supervm_engine::config::ExecutionConfig;
 use supervm_engine::mvcc::{Block, MvccConfig, MvccStore};
@@ -18,6 +18,8 @@ use supervm_plugin_sdk::host::Address;
 use supervm_plugin_sdk::load;
 use supervm_tiers::workload::{BlockLine, CallLine, Line, Plan, Workload, generate};
 
+/// Decides what is left to chance.
+const SEED: &str = "SUPERVM_BLOCK_SEED";
 const BLOCKS: u64 = 10_000;
 /// On each database, where a block waits for the disk.
 const DATABASE_BLOCKS: u64 = 300;
@@ -54,10 +56,6 @@ impl Chain {
         let header = Block { number: block.number, timestamp: block.timestamp };
         self.runtime.run_block(executor, header, &transactions, None).unwrap()
     }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap())
 }
 
 /// The nth number that follows from `seed`.
@@ -98,7 +96,6 @@ struct Seen {
 
 /// Runs so many blocks on several threads over `backend`, and on one in memory.
 fn compare(backend: &str, seed: u64, blocks: u64) -> Seen {
-    println!("SUPERVM_BLOCK_SEED={seed}, {backend}");
     let dir = tempfile::tempdir().unwrap();
     let cache = dir.path().join("modules");
     let one = BlockExecutor::new(1).unwrap();
@@ -148,14 +145,9 @@ fn compare(backend: &str, seed: u64, blocks: u64) -> Seen {
     seen
 }
 
-fn seed() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
-    number("SUPERVM_BLOCK_SEED").unwrap_or(now)
-}
-
 #[test]
 fn several_threads_leave_the_receipts_and_the_state_that_one_leaves() {
-    let seen = compare("memory", seed(), number("SUPERVM_BLOCKS").unwrap_or(BLOCKS));
+    let seen = compare("memory", seed(SEED), number("SUPERVM_BLOCKS", BLOCKS));
     // It was no test if nothing of this came up.
     let BlockStats { ran_ahead, reruns, in_turn, .. } = seen.stats;
     assert!(ran_ahead > 0 && reruns > 0 && in_turn > 0, "{seen:?}");
@@ -168,6 +160,6 @@ fn several_threads_leave_the_receipts_and_the_state_that_one_leaves() {
 #[test]
 fn they_do_so_on_every_database() {
     for backend in ["lmdb", "sqlite", "leveldb", "rocksdb"] {
-        compare(backend, seed(), DATABASE_BLOCKS);
+        compare(backend, seed(SEED), DATABASE_BLOCKS);
     }
 }

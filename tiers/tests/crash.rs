@@ -10,12 +10,13 @@
 
 mod common;
 
+use common::chance::{Moments, number};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use supervm_engine::config::StorageConfig;
 use supervm_engine::digest::StateAccumulator;
 use supervm_engine::layout::{HistoryMode, Meta, Version};
@@ -171,21 +172,13 @@ fn check(store: &MvccStore, acknowledged: &Acknowledged) {
     assert_eq!(next.commit().unwrap(), last.next());
 }
 
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
-}
-
 fn survives_kills(backend: &str) -> Result<(), Failed> {
     let rounds = number("SUPERVM_KILL_ROUNDS", 15);
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-    let mut random = number("SUPERVM_KILL_SEED", now.as_nanos() as u64);
-    println!("SUPERVM_KILL_SEED={random}");
+    let mut moments = Moments::new();
     let dir = tempfile::tempdir()?;
     let mut newest = 0;
     for round in 0..rounds {
-        random =
-            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let life = LIFE_MAX.mul_f64((random >> 40) as f64 / (1_u64 << 24) as f64);
+        let life = LIFE_MAX.mul_f64(moments.fraction());
         let acknowledged = kill_one(backend, dir.path(), life);
         println!("{backend}, round {round}: {} versions", acknowledged.version);
         assert!(newest < acknowledged.version, "versions go on above the persisted ones");

@@ -9,35 +9,13 @@ mod common;
 
 use common::Place;
 use common::chain::Chain;
+use common::chance::{Moments, number};
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// Kills of one command before it is left to finish.
 const KILLS_MAX: u32 = 3;
-
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
-}
-
-/// Moments that a seed decides.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        let seed = number("SUPERVM_KILL_SEED", now.as_nanos() as u64);
-        println!("SUPERVM_KILL_SEED={seed}");
-        Self(seed)
-    }
-
-    /// From 0 to 1.
-    fn fraction(&mut self) -> f64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 40) as f64 / (1_u64 << 24) as f64
-    }
-}
 
 fn copy_dir(from: &Path, to: &Path) {
     std::fs::create_dir(to).unwrap();
@@ -70,7 +48,7 @@ fn survives_kills(
     is_done: impl Fn() -> bool,
     check: impl Fn(&serde_json::Value),
 ) {
-    let mut random = Random::new();
+    let mut random = Moments::new();
     reset();
     let started = Instant::now();
     check(&place.json(arguments));

@@ -3,17 +3,12 @@
 //! `SUPERVM_SCALE_KEYS` and `SUPERVM_SCALE_BLOCKS` set its size (default 20,000 keys in 100 blocks; 1,000,000 and 1,000 take some
 //! minutes), `SUPERVM_SCALE_BACKEND` where it lies (default rocksdb).
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod common;
 
 use common::Place;
 use common::chain::Chain;
+use common::chance::number;
 use std::time::Instant;
-
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
-}
 
 /// Says what was done and how long it took, for who runs it at full size.
 fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {

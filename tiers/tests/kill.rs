@@ -6,16 +6,13 @@
 
 mod common;
 
+use common::chance::{Moments, number};
 use common::{Place, contract};
 use std::process::Stdio;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 const ACCOUNTS: i64 = 4;
 const MINTED: i64 = 1_000;
-
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
-}
 
 /// The balance of every account, each read by a command that opens what the killed one left.
 fn balances(place: &Place, backend: &str) -> Vec<i64> {
@@ -29,9 +26,7 @@ fn balances(place: &Place, backend: &str) -> Vec<i64> {
 
 fn survives_kills(backend: &str) {
     let rounds = number("SUPERVM_KILL_ROUNDS", 20);
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let seed = number("SUPERVM_KILL_SEED", now.as_nanos() as u64);
-    println!("SUPERVM_KILL_SEED={seed}");
+    let mut moments = Moments::new();
     let place = Place::new();
     let ledger = contract("ledger.wat");
     for account in 0..ACCOUNTS {
@@ -43,12 +38,10 @@ fn survives_kills(backend: &str) {
     assert_eq!(place.run(&transfer).code, 0);
     let whole = started.elapsed();
 
-    let (mut random, mut killed, mut acknowledged, mut attempted) = (seed, 0, 1, 1);
+    let (mut killed, mut acknowledged, mut attempted) = (0, 1, 1);
     for round in 0..rounds {
-        random =
-            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         // Up to a quarter past the time of a whole run, so that some runs finish.
-        let moment = whole.mul_f64(1.25 * (random >> 40) as f64 / (1_u64 << 24) as f64);
+        let moment = whole.mul_f64(1.25 * moments.fraction());
         let mut command = place.command(&transfer);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(moment.max(Duration::from_millis(1)));

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 pub(crate) mod chain;
+pub(crate) mod chance;
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
