@@ -1,6 +1,7 @@
 //! A section of a page that is written by a program, and the rest of it, which is not.
 
 use anyhow::{Context, Result};
+use serde::Serialize;
 use std::error::Error;
 use std::{fmt, fs};
 
@@ -27,11 +28,46 @@ impl fmt::Display for PageError {
 
 impl Error for PageError {}
 
+/// What is done with a report.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Delivery {
+    /// Print JSON instead of a page.
+    #[arg(long)]
+    pub json: bool,
+    /// Write the section of docs/benchmarks.md.
+    #[arg(long)]
+    pub write: bool,
+}
+
+impl Delivery {
+    /// Prints `report`, whose page is `markdown`, and writes that to the section of the benchmark `name`, below `heading`, as asked for.
+    ///
+    /// # Errors
+    /// As [`write_section`].
+    pub fn deliver(
+        self,
+        name: &str,
+        heading: &str,
+        report: &impl Serialize,
+        markdown: &str,
+    ) -> Result<()> {
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(report)?);
+        } else {
+            println!("{markdown}");
+        }
+        if self.write {
+            write_section(name, heading, markdown)?;
+        }
+        Ok(())
+    }
+}
+
 /// Writes `section` of the benchmark `name`, below `heading`, to docs/benchmarks.md, and says so.
 ///
 /// # Errors
 /// As [`replace_section`]; when the page cannot be read or written.
-pub fn write_section(name: &str, heading: &str, section: &str) -> Result<()> {
+fn write_section(name: &str, heading: &str, section: &str) -> Result<()> {
     let page = fs::read_to_string(PAGE).with_context(|| format!("cannot read {PAGE}"))?;
     fs::write(PAGE, replace_section(&page, name, heading, section)?)
         .with_context(|| format!("cannot write {PAGE}"))?;

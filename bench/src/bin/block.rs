@@ -6,7 +6,7 @@ use std::time::Duration;
 use supervm_bench::backend::BACKENDS;
 use supervm_bench::block::{Contention, MadeUp, Report, speedup, transfers};
 use supervm_bench::machine::Machine;
-use supervm_bench::page::write_section;
+use supervm_bench::page::Delivery;
 
 const ROUNDS_MIN: usize = 30;
 
@@ -32,17 +32,13 @@ struct Arguments {
     /// About how long each leg runs in a round, in milliseconds; at most 50.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 30)]
     block: u64,
-    /// Print JSON instead of a page.
-    #[arg(long)]
-    json: bool,
-    /// Write the section of docs/benchmarks.md.
-    #[arg(long)]
-    write: bool,
+    #[command(flatten)]
+    delivery: Delivery,
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let Arguments { rounds, block, json, write } = arguments;
+    let Arguments { rounds, block, delivery } = arguments;
     ensure!(rounds >= ROUNDS_MIN, "--rounds is {rounds}, at least {ROUNDS_MIN}");
     ensure!((1..=50).contains(&block), "--block is {block} ms, 1 to 50");
     let time = Duration::from_millis(block);
@@ -52,13 +48,5 @@ fn main() -> Result<()> {
         made_up: KINDS.map(|kind| speedup(kind, rounds, time)).into(),
         transfers: databases.map(|backend| transfers(backend, rounds, time)).collect(),
     };
-    if json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        println!("{}", report.markdown());
-    }
-    if write {
-        write_section("block", "Blocks", &report.markdown())?;
-    }
-    Ok(())
+    delivery.deliver("block", "Blocks", &report, &report.markdown())
 }

@@ -10,7 +10,7 @@ use supervm_bench::boundary::{
     self, BLOCK_MAX, Clock, KEYS, Operation, Outcome, ROUNDS_MIN, ROW_BYTES, Report, Selection,
 };
 use supervm_bench::data::KEY_BYTES;
-use supervm_bench::page::write_section;
+use supervm_bench::page::Delivery;
 
 /// Compare each database's own crate with SuperVM's backend, linked in and loaded from its shared library.
 ///
@@ -42,12 +42,8 @@ struct Arguments {
     /// What the time is taken with; with `cpu`, a busy machine disturbs less, and waiting for the disk does not count.
     #[arg(long, value_name = "CLOCK", default_value = "wall")]
     clock: Clock,
-    /// Print JSON instead of a page.
-    #[arg(long)]
-    json: bool,
-    /// Write the section of docs/benchmarks.md.
-    #[arg(long)]
-    write: bool,
+    #[command(flatten)]
+    delivery: Delivery,
 }
 
 impl Arguments {
@@ -100,14 +96,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     let report = boundary::run(&arguments.selection()?);
-    if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        println!("{}", report.markdown());
-    }
-    if arguments.write {
-        write_section("boundary", "The plugin boundary", &report.markdown())?;
-    }
+    arguments.delivery.deliver("boundary", "The plugin boundary", &report, &report.markdown())?;
     eprintln!("{}", summary(&report));
     Ok(())
 }

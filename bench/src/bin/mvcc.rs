@@ -9,7 +9,7 @@ use supervm_bench::mvcc::{
     self, Distribution, Durable, Ledger, Report, SuperVm, SurrealMx, collector_cost,
     durable_commits,
 };
-use supervm_bench::page::write_section;
+use supervm_bench::page::Delivery;
 use supervm_engine::mvcc::MvccConfig;
 use supervm_engine::storage::{OpenOptions, Storage};
 use supervm_plugin_sdk::OpenMode;
@@ -29,12 +29,8 @@ struct Arguments {
     /// Threads that commit to RocksDB at once.
     #[arg(long, value_name = "COUNT", default_value_t = 64)]
     committers: usize,
-    /// Print JSON instead of a page.
-    #[arg(long)]
-    json: bool,
-    /// Write the section of docs/benchmarks.md.
-    #[arg(long)]
-    write: bool,
+    #[command(flatten)]
+    delivery: Delivery,
 }
 
 fn main() -> Result<()> {
@@ -46,15 +42,7 @@ fn main() -> Result<()> {
     );
     ensure!((1..=50).contains(&arguments.block), "--block is {} ms, 1 to 50", arguments.block);
     let report = measure(&arguments)?;
-    if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        println!("{}", report.markdown());
-    }
-    if arguments.write {
-        write_section("mvcc", "Transactions", &report.markdown())?;
-    }
-    Ok(())
+    arguments.delivery.deliver("mvcc", "Transactions", &report, &report.markdown())
 }
 
 fn measure(arguments: &Arguments) -> Result<Report> {
