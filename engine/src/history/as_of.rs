@@ -15,8 +15,8 @@ use supervm_plugin_sdk::{ByteBuf, Direction, KeyRange, Result, check_key, check_
 /// `VersionPruned` once the version was pruned. May be used from many threads. It keeps the storage from being closed.
 ///
 /// # Cost
-/// One look-up for a key of which it is guessed right whether it has changed since the version, and one more for others. The guess is that
-/// of most of the keys before.
+/// One look-up for a key that did not change since the version, and one more for a key that did; for these one again where nearly all keys
+/// before it had changed too.
 pub struct AsOf {
     view: View,
     version: Version,
@@ -35,7 +35,7 @@ struct Buffers {
     guess: Guess,
 }
 
-/// Has the next key changed since the version? From 0, certainly not, to [`Guess::MAX`].
+/// Has the next key changed since the version? How many more of the last keys had than had not, up to [`Guess::MAX`].
 #[derive(Clone, Copy, Default)]
 struct Guess(u8);
 
@@ -43,7 +43,8 @@ impl Guess {
     const MAX: u8 = 7;
 
     fn is_changed(self) -> bool {
-        self.0 > Self::MAX / 2
+        // Not for less: to look for an old value in vain costs more than a look-up does.
+        self.0 == Self::MAX
     }
 
     fn learn(&mut self, is_changed: bool) {
