@@ -5,6 +5,8 @@
 //! above. Modules stand in reading order; each uses only those before it.
 
 mod sync;
+mod panics;
+mod keyed;
 pub mod config;
 pub mod storage;
 pub mod layout;

@@ -1,9 +1,8 @@
 //! A key as the block has it so far.
 
+use crate::keyed::keyed;
 use crate::mvcc::{self, Value};
 use parking_lot::{Mutex, MutexGuard};
-use std::borrow::Borrow;
-use std::cmp::Ordering;
 use triomphe::Arc;
 
 /// Which transaction of the block a value is from.
@@ -62,29 +61,4 @@ impl Cell {
     }
 }
 
-/// Cells order by their keys.
-impl Borrow<[u8]> for Cell {
-    fn borrow(&self) -> &[u8] {
-        self.key()
-    }
-}
-
-impl PartialEq for Cell {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl Eq for Cell {}
-
-impl PartialOrd for Cell {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Cell {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.key().cmp(other.key())
-    }
-}
+keyed!(Cell);

@@ -1,7 +1,7 @@
 //! Threads that work together with the caller's.
 //!
-//! A thread that sleeps takes 50 us to wake, or a millisecond where the system wakes it on a processor that is busy: as long as a short block
-//! takes. So a thread that has worked looks out for more work for a while before it sleeps.
+//! A thread that sleeps takes 50 us to wake, or a millisecond where processors are shared with other machines: as long as a short block takes.
+//! So a thread that has worked looks out for more work for a while before it sleeps.
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use std::thread::yield_now;
 use std::time::{Duration, Instant};
 use supervm_plugin_sdk::{Error, ErrorKind, Result};
 
-/// How long a thread looks out for more work; longer than most commits take that have no disk to wait for.
-const LOOK_OUT: Duration = Duration::from_micros(200);
+/// How long a thread looks out for more work, or for its turn, before it sleeps; longer than most commits take that have no disk to wait for.
+pub(super) const PATIENCE: Duration = Duration::from_micros(200);
 
 pub(super) struct Crew {
     /// The threads besides the caller's.
@@ -54,7 +54,7 @@ impl Crew {
 /// Returns when there is more work, or after a while.
 fn look_out(calls: &AtomicU64, seen: u64) {
     let begin = Instant::now();
-    while calls.load(Ordering::Acquire) == seen && begin.elapsed() < LOOK_OUT {
+    while calls.load(Ordering::Acquire) == seen && begin.elapsed() < PATIENCE {
         // Where threads are more than processors, others go first.
         yield_now();
     }

@@ -5,13 +5,11 @@
 
 use super::cell::{Cell, Writer};
 use super::trace::{Trace, Walk};
-use crate::mvcc::{Txn, Value, take_page};
+use crate::keyed::{Sharded, take_page};
+use crate::mvcc::{Txn, Value};
 use crossbeam_utils::CachePadded;
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
-use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use supervm_plugin_sdk::{Direction, KeyRange, Result};
 
@@ -22,9 +20,7 @@ const SHARDS: usize = 128;
 const CELLS_PER_TRANSACTION: usize = 2;
 
 pub(super) struct Merged {
-    /// Random, so that nobody can choose keys that collide.
-    hasher: foldhash::fast::RandomState,
-    shards: Box<[RwLock<HashTable<Cell>>]>,
+    cells: Sharded<Cell, SHARDS>,
     /// On a cache line of its own, like what follows: every look at a key needs what stands above, and every merge changes these.
     written: CachePadded<Mutex<Written>>,
     /// Transactions that are merged.
@@ -51,10 +47,8 @@ impl Merged {
     pub(super) fn new(transactions: usize) -> Self {
         // What most blocks need, so that the tables do not grow under the workers.
         let capacity = transactions * CELLS_PER_TRANSACTION / SHARDS;
-        let shard = |_| RwLock::new(HashTable::with_capacity(capacity));
         Self {
-            hasher: foldhash::fast::RandomState::default(),
-            shards: (0..SHARDS).map(shard).collect(),
+            cells: Sharded::with_capacity(capacity),
             written: CachePadded::default(),
             front: CachePadded::default(),
         }
@@ -68,7 +62,7 @@ impl Merged {
     /// Calls `use_value` with the value of `key`; returns its cell and who wrote it. `base` sees the state before the block.
     pub(super) fn read<R>(
         &self,
-        base: &mut Txn,
+        base: &Txn,
         key: &[u8],
         use_value: impl FnOnce(Option<&[u8]>) -> R,
     ) -> Result<(R, Cell, Writer)> {
@@ -139,16 +133,6 @@ impl Merged {
     }
 
     fn cell(&self, key: &[u8]) -> Cell {
-        let hash = self.hasher.hash_one(key);
-        // The table uses the highest bits and the lowest ones; these are in between.
-        let shard = &self.shards[(hash >> 32) as usize % SHARDS];
-        if let Some(cell) = shard.read().find(hash, |cell| cell.key() == key) {
-            return cell.clone();
-        }
-        let rehash = |cell: &Cell| self.hasher.hash_one(cell.key());
-        match shard.write().entry(hash, |cell| cell.key() == key, rehash) {
-            Entry::Occupied(there) => there.get().clone(),
-            Entry::Vacant(place) => place.insert(Cell::new(key)).get().clone(),
-        }
+        self.cells.get_or_insert(key, || Cell::new(key))
     }
 }

@@ -35,10 +35,10 @@ mod merged;
 mod view;
 mod access;
 mod pace;
+mod crew;
 mod turns;
 mod stats;
 mod run;
-mod crew;
 mod executor;
 
 pub use access::AccessList;

@@ -7,9 +7,9 @@ use super::stats::BlockStats;
 use super::trace::Trace;
 use super::turns::Turns;
 use super::view::BlockView;
+use crate::panics;
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -141,7 +141,10 @@ impl<'a, T: Transactions> Run<'a, T> {
     ) -> Result<Ran<T::Output>> {
         view.begin(is_exact);
         let run = || self.transactions.run(worker, index, view);
-        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panicked(index, &*panic)))
+        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
+            let message = format!("transaction {index} panicked: {}", panics::message(payload));
+            Err(Error::new(ErrorKind::Internal, "run block", message))
+        })
     }
 
     /// Merges what waits for its turn, unless somebody else does.
@@ -243,11 +246,4 @@ fn limit(front: usize, pace: &Pace) -> usize {
 fn next_burst(count: usize, time: Duration) -> usize {
     let within = BURST.as_nanos() * count as u128 / time.as_nanos().max(1);
     within.clamp(1, BURST_TRANSACTIONS_MAX as u128) as usize
-}
-
-fn panicked(index: usize, panic: &(dyn Any + Send)) -> Error {
-    let said = panic.downcast_ref::<&str>().copied();
-    let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let message = format!("transaction {index} panicked: {}", said.unwrap_or("no message"));
-    Error::new(ErrorKind::Internal, "run block", message)
 }

@@ -51,7 +51,7 @@ impl Walk {
             direction,
             front,
             last: Vec::new(),
-            is_at_end: range.is_empty(),
+            is_at_end: false,
         }
     }
 

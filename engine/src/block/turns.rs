@@ -1,15 +1,12 @@
 //! Who runs which transaction next, and waiting for a turn.
 
+use super::crew::PATIENCE;
 use crate::sync::Condvar;
 use crossbeam_utils::{Backoff, CachePadded};
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
-
-/// How long a thread looks for its turn before it sleeps: to wake one takes 50 us where processors are its own, and up to a millisecond where
-/// they are shared with others.
-const PATIENCE: Duration = Duration::from_micros(200);
+use std::time::Instant;
 
 /// Hands out the transactions of a block, each once, in order.
 pub(super) struct Turns {

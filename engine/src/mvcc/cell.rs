@@ -1,10 +1,9 @@
 //! A key and its versions.
 
 use super::value::Value;
+use crate::keyed::keyed;
 use crate::layout::Version;
 use parking_lot::{Mutex, MutexGuard};
-use std::borrow::Borrow;
-use std::cmp::Ordering;
 use thin_vec::ThinVec;
 use triomphe::ThinArc;
 
@@ -147,28 +146,4 @@ impl Chain {
     }
 }
 
-impl PartialEq for Cell {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl Eq for Cell {}
-
-impl PartialOrd for Cell {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Cell {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.key().cmp(other.key())
-    }
-}
-
-impl Borrow<[u8]> for Cell {
-    fn borrow(&self) -> &[u8] {
-        self.key()
-    }
-}
+keyed!(Cell);

@@ -7,12 +7,9 @@
 
 use super::cell::Cell;
 use super::mutant::{Mutant, mutant};
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
+use crate::keyed::{Sharded, take_page};
 use parking_lot::RwLock;
-use std::borrow::Borrow;
 use std::collections::BTreeSet;
-use std::hash::BuildHasher;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use supervm_plugin_sdk::{Direction, KeyRange};
@@ -23,9 +20,7 @@ const SHARDS: usize = 256;
 const UNHELD: usize = 2;
 
 pub(super) struct Index {
-    /// Random for each store, so that nobody can choose keys that collide.
-    hasher: foldhash::fast::RandomState,
-    shards: Box<[RwLock<HashTable<Cell>>]>,
+    hashed: Sharded<Cell, SHARDS>,
     ordered: RwLock<BTreeSet<Cell>>,
     cells: AtomicUsize,
     key_bytes: AtomicUsize,
@@ -34,8 +29,7 @@ pub(super) struct Index {
 impl Index {
     pub(super) fn new() -> Self {
         Self {
-            hasher: foldhash::fast::RandomState::default(),
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            hashed: Sharded::with_capacity(0),
             ordered: RwLock::default(),
             cells: AtomicUsize::new(0),
             key_bytes: AtomicUsize::new(0),
@@ -55,31 +49,19 @@ impl Index {
     /// The cell of `key`.
     #[inline]
     pub(super) fn get(&self, key: &[u8]) -> Option<Cell> {
-        let hash = self.hasher.hash_one(key);
-        self.shard(hash).read().find(hash, |cell| cell.key() == key).cloned()
+        self.hashed.get(key)
     }
 
     /// The cell of `key`, made by `make` when there is none.
     #[inline]
     pub(super) fn get_or_insert(&self, key: &[u8], make: impl FnOnce() -> Cell) -> Cell {
-        let hash = self.hasher.hash_one(key);
-        let shard = self.shard(hash);
-        if let Some(cell) = shard.read().find(hash, |cell| cell.key() == key) {
-            return cell.clone();
-        }
-        let mut shard = shard.write();
-        let rehash = |cell: &Cell| self.hasher.hash_one(cell.key());
-        match shard.entry(hash, |cell| cell.key() == key, rehash) {
-            Entry::Occupied(there) => there.get().clone(),
-            Entry::Vacant(place) => {
-                let cell = make();
-                place.insert(cell.clone());
-                self.ordered.write().insert(cell.clone());
-                self.cells.fetch_add(1, Ordering::Relaxed);
-                self.key_bytes.fetch_add(key.len(), Ordering::Relaxed);
-                cell
-            }
-        }
+        self.hashed.get_or_insert(key, || {
+            let cell = make();
+            self.ordered.write().insert(cell.clone());
+            self.cells.fetch_add(1, Ordering::Relaxed);
+            self.key_bytes.fetch_add(key.len(), Ordering::Relaxed);
+            cell
+        })
     }
 
     /// Appends to `page` the next cells of `range` in `direction`, at most `most`; `false` when the range has no more.
@@ -109,12 +91,12 @@ impl Index {
 
     /// Calls `visit` with each cell of one shard.
     pub(super) fn visit(&self, shard: usize, mut visit: impl FnMut(&Cell)) {
-        self.shards[shard].read().iter().for_each(&mut visit);
+        self.hashed.shard(shard).read().iter().for_each(&mut visit);
     }
 
     /// Removes the cells of one shard that nobody holds and `may_go` is true of; returns how many.
     pub(super) fn unlink(&self, shard: usize, mut may_go: impl FnMut(&Cell) -> bool) -> usize {
-        let mut shard = self.shards[shard].write();
+        let mut shard = self.hashed.shard(shard).write();
         let mut ordered = self.ordered.write();
         let (mut unlinked, mut key_bytes) = (0, 0);
         shard.retain(|cell| {
@@ -131,30 +113,4 @@ impl Index {
         self.key_bytes.fetch_sub(key_bytes, Ordering::Relaxed);
         unlinked
     }
-
-    fn shard(&self, hash: u64) -> &RwLock<HashTable<Cell>> {
-        // The table uses the lowest and the highest bits.
-        &self.shards[(hash >> 40) as usize % SHARDS]
-    }
-}
-
-/// Appends to `page` the first of `ordered` in `range` and `direction`, at most `most`; `false` when the range has no more.
-pub(crate) fn take_page<T: Clone + Ord + Borrow<[u8]>>(
-    ordered: &BTreeSet<T>,
-    range: KeyRange<'_>,
-    direction: Direction,
-    most: usize,
-    page: &mut Vec<T>,
-) -> bool {
-    if range.is_empty() {
-        return false;
-    }
-    let end = range.end.map_or(Bound::Unbounded, Bound::Excluded);
-    let found = ordered.range::<[u8], _>((Bound::Included(range.start), end));
-    let before = page.len();
-    match direction {
-        Direction::Forward => page.extend(found.take(most).cloned()),
-        Direction::Reverse => page.extend(found.rev().take(most).cloned()),
-    }
-    page.len() - before == most
 }

@@ -51,7 +51,6 @@ pub use store::MvccStore;
 pub use txn::{Savepoint, Txn};
 
 pub(crate) use cell::Cell;
-pub(crate) use index::take_page;
 pub(crate) use metrics::Counter;
 pub(crate) use txn::TxnRows;
 pub(crate) use value::Value;

@@ -1,8 +1,8 @@
 //! What a scheduler counts, and how it keeps panics to themselves.
 
 use crate::mvcc::Counter;
+use crate::panics;
 use serde::Serialize;
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use supervm_plugin_sdk::{Error, ErrorKind, Result};
 
@@ -70,7 +70,8 @@ impl Tally {
     ) -> Result<T> {
         let outcome = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
             self.panicked.add(1);
-            Err(panicked(operation, payload))
+            let message = format!("panicked: {}", panics::message(payload));
+            Err(Error::new(ErrorKind::Internal, operation, message))
         });
         if is_conflict(&outcome) {
             self.conflicts.add(1);
@@ -101,17 +102,4 @@ impl Tally {
 
 pub(super) fn is_conflict<T>(outcome: &Result<T>) -> bool {
     outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict)
-}
-
-#[cold]
-fn panicked(operation: &'static str, payload: Box<dyn Any + Send>) -> Error {
-    let message = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-        (Some(text), _) => text,
-        (_, Some(text)) => text.as_str(),
-        _ => "(no message)",
-    };
-    let error = Error::new(ErrorKind::Internal, operation, format!("panicked: {message}"));
-    // A payload's own drop may panic; a leaked payload is the lesser evil.
-    std::mem::forget(payload);
-    error
 }

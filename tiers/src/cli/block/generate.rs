@@ -11,11 +11,9 @@ pub(super) fn generate(arguments: &GenArguments, output: &mut Output) -> Result<
     // A file of blocks is one JSON object a line, whether that was asked for or not.
     let lines = workload::generate(arguments.plan())
         .map_err(|error| Failure::usage(Report::new(error.message())))?;
-    let mut meter = Meter::new(output);
-    if io::stdout().is_terminal() {
-        // A bar between the lines would be in their way.
-        meter = Meter::silent();
-    }
+    // A bar between the lines would be in their way.
+    let is_shown = !io::stdout().is_terminal();
+    let mut meter = if is_shown { Meter::new(output) } else { Meter::silent() };
     meter.begin("generating", "transactions", None);
     let mut transactions = 0;
     for line in lines {
