@@ -41,10 +41,10 @@ pub(crate) fn copy_dir(from: &Path, to: &Path) -> CaseResult {
     Ok(())
 }
 
-/// Changes one bit of the byte at `offset`.
-pub(crate) fn flip(path: &Path, offset: usize) -> CaseResult {
+/// Changes these bits of the byte at `offset`.
+pub(crate) fn flip(path: &Path, offset: usize, bits: u8) -> CaseResult {
     let mut bytes = fs::read(path)?;
-    bytes[offset] ^= 0x10;
+    bytes[offset] ^= bits;
     Ok(fs::write(path, bytes)?)
 }
 

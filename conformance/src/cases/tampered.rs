@@ -12,12 +12,15 @@ use supervm_plugin_sdk::{Capability, Cursor, Direction, KeyRange, OpenMode, Page
 const CHECKED: &[Capability] = &[Capability::Checkpoint, Capability::Checksums];
 const DURABLE_CHECKED: &[Capability] = &[Capability::Checksums, Capability::SyncedWrites];
 
+/// How often a file is damaged at a random place, beside its beginning, middle and end.
+const RANDOM_DAMAGES: usize = 12;
+
 pub(super) const CASES: &[Case] = &[
     Case::new(
         'Q',
         "checkpoint.tampered.flipped_byte",
         &[13, 22],
-        "A checkpoint with a changed byte in any of its files is noticed or has the content of before.",
+        "A checkpoint with a changed bit in any of its files is noticed or has the content of before.",
         flipped_byte,
     )
     .needs(CHECKED)
@@ -104,11 +107,13 @@ fn flipped_byte(f: &mut Fixture) -> CaseResult {
             continue;
         }
         let mut offsets = vec![0, length / 2, length - 1];
-        offsets.extend((0..4).map(|_| random.below(length)));
+        offsets.extend((0..RANDOM_DAMAGES).map(|_| random.below(length)));
         for offset in offsets {
-            let what = format!("byte {offset} of {length} of {} changed", file.display());
-            let verdict =
-                try_damage(f, &dir, &what, &rows, |copy| flip(&copy.join(&file), offset))?;
+            let bit = random.below(8);
+            let what =
+                format!("bit {bit} of byte {offset} of {length} of {} changed", file.display());
+            let change = |copy: &Path| flip(&copy.join(&file), offset, 1 << bit);
+            let verdict = try_damage(f, &dir, &what, &rows, change)?;
             noticed += usize::from(verdict == Verdict::Noticed);
         }
     }
@@ -117,15 +122,18 @@ fn flipped_byte(f: &mut Fixture) -> CaseResult {
 
 fn cut_file(f: &mut Fixture) -> CaseResult {
     let (rows, dir) = checkpointed(f)?;
-    let mut noticed = 0;
+    let (mut random, mut noticed) = (f.random(), 0);
     for file in files_of(&dir)? {
-        let length = fs::metadata(dir.join(&file))?.len();
+        let length = fs::metadata(dir.join(&file))?.len() as usize;
         if length == 0 {
             continue;
         }
-        for left in [0, length / 3, length - 1] {
+        let mut lengths = vec![0, length / 2, length - 1];
+        lengths.extend((0..RANDOM_DAMAGES).map(|_| random.below(length)));
+        for left in lengths {
             let what = format!("{} cut from {length} to {left} bytes", file.display());
-            let verdict = try_damage(f, &dir, &what, &rows, |copy| cut(&copy.join(&file), left))?;
+            let change = |copy: &Path| cut(&copy.join(&file), left as u64);
+            let verdict = try_damage(f, &dir, &what, &rows, change)?;
             noticed += usize::from(verdict == Verdict::Noticed);
         }
     }
@@ -178,7 +186,7 @@ fn damaged_storage(f: &mut Fixture) -> CaseResult<Vec<Row>> {
     let (length, path) = largest;
     let middle = length as usize / 2;
     for offset in [middle, middle + 1, middle + 2] {
-        flip(&path, offset)?;
+        flip(&path, offset, 0x10)?;
     }
     Ok(rows)
 }

@@ -6,19 +6,18 @@
 use crate::config::RocksDbConfig;
 use crate::error::{failed, failed_open};
 use crate::options::database_options;
-use rocksdb::checkpoint::Checkpoint;
+use crate::{checkpoint, records};
 use rocksdb::{
     ColumnFamily, DB, DEFAULT_COLUMN_FAMILY_NAME, Options, WaitForCompactOptions, properties,
 };
 use rustix::fs::statvfs;
 use std::fs::{self, File};
-use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use supervm_plugin_sdk::{Error, ErrorKind, OpenMode, Result};
 
 /// The file that names RocksDB's list of files; a directory with it holds a database.
-const CURRENT_FILE: &str = "CURRENT";
+pub(crate) const CURRENT_FILE: &str = "CURRENT";
 /// A time-out of none is no time-out for RocksDB.
 const SHORTEST_WAIT_MICROSECONDS: u64 = 1;
 
@@ -33,13 +32,19 @@ pub(crate) struct Database {
 impl Database {
     pub(crate) fn open(dir: &Path, config: &RocksDbConfig, mode: OpenMode) -> Result<Self> {
         inspect(dir, mode)?;
+        checkpoint::check(dir)?;
         let mut options = database_options(config);
         options.create_if_missing(mode == OpenMode::Create);
-        Self::open_with(dir, &options, mode == OpenMode::ReadOnly)
+        let database = Self::open_with(dir, &options, mode == OpenMode::ReadOnly)?;
+        if !database.is_read_only {
+            checkpoint::forget(dir)?;
+        }
+        Ok(database)
     }
 
     /// Opens what is in `dir` with these options; read-only without a lock, and without writing a file.
     pub(crate) fn open_with(dir: &Path, options: &Options, is_read_only: bool) -> Result<Self> {
+        records::check(dir)?;
         let dir = DirName::new(dir)?;
         let families = [(DEFAULT_COLUMN_FAMILY_NAME, options.clone())];
         let db = if is_read_only {
@@ -52,7 +57,7 @@ impl Database {
 
     /// The directory's name, for as long as the database is open.
     pub(crate) fn dir(&self) -> &Path {
-        &self.dir.name
+        self.dir.path()
     }
 
     /// The one column family that there is.
@@ -83,36 +88,8 @@ impl Database {
         }
     }
 
-    /// Hard links to the tables in `dir`, which is made, and copies of the small files.
-    pub(crate) fn checkpoint(&self, dir: &Path) -> Result<()> {
-        if self.is_read_only {
-            return self.copy_files(dir).map_err(|error| Error::io("checkpoint", error));
-        }
-        let refused = || {
-            let message = "the target has no parent directory; name a directory to be made";
-            Error::new(ErrorKind::InvalidArgument, "checkpoint", message)
-        };
-        let (parent, name) = dir.parent().zip(dir.file_name()).ok_or_else(refused)?;
-        let parent = DirName::new(parent)?;
-        Checkpoint::new(&self.db)
-            .and_then(|checkpoint| checkpoint.create_checkpoint(parent.name.join(name)))
-            .map_err(|error| failed("checkpoint", error))
-    }
-
-    /// As RocksDB's checkpoint, which it does not make of a database that is open read-only. Nobody changes a file meanwhile.
-    fn copy_files(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir(dir)?;
-        for entry in fs::read_dir(self.dir())? {
-            let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
-            let target = dir.join(&name);
-            match file_kind(&name.to_string_lossy()) {
-                // On another file system there are no links.
-                FileKind::Table if fs::hard_link(&path, &target).is_ok() => {}
-                FileKind::LevelDbTable | FileKind::Other => {}
-                _ => drop(fs::copy(&path, &target)?),
-            }
-        }
-        Ok(())
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.is_read_only
     }
 
     /// Bytes that are free on the disk.
@@ -134,14 +111,14 @@ impl Database {
 }
 
 /// A name of a directory that is UTF-8, which the crate needs.
-struct DirName {
+pub(crate) struct DirName {
     name: PathBuf,
     /// Kept open while `name` goes through it.
     _handle: Option<File>,
 }
 
 impl DirName {
-    fn new(dir: &Path) -> Result<Self> {
+    pub(crate) fn new(dir: &Path) -> Result<Self> {
         if dir.to_str().is_some() {
             return Ok(Self { name: dir.to_owned(), _handle: None });
         }
@@ -152,6 +129,10 @@ impl DirName {
             return Err(Error::new(ErrorKind::InvalidArgument, "open", message));
         }
         Ok(Self { name, _handle: Some(handle) })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.name
     }
 }
 
@@ -191,7 +172,7 @@ fn inspect(dir: &Path, mode: OpenMode) -> Result<()> {
 }
 
 /// What a file is, by its name.
-enum FileKind {
+pub(crate) enum FileKind {
     Current,
     Table,
     Log,
@@ -201,7 +182,7 @@ enum FileKind {
     Other,
 }
 
-fn file_kind(name: &str) -> FileKind {
+pub(crate) fn file_kind(name: &str) -> FileKind {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match name.split_once('.') {
         Some((stem, "sst")) if is_number(stem) => FileKind::Table,

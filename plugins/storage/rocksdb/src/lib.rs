@@ -6,6 +6,8 @@
 //!
 //! - `config`, `options`: the options, and what they are in RocksDB.
 //! - `database`: opening; what has to be in a directory first, and how it is named.
+//! - `records`: damage in RocksDB's files that it does not report.
+//! - `checkpoint`: checkpoints, and noticing one that was not copied in whole.
 //! - `storage`: batches, durability and the rest of the contract.
 //! - `space`: writing on after the disk was full.
 //! - `snapshot`: snapshots and iterators that own what they read from; the only module with `unsafe`.
@@ -14,10 +16,12 @@
 //!
 //! The options are documented at [`RocksDbConfig`]; the README has the durability argument and the measured costs.
 
+mod checkpoint;
 mod config;
 mod database;
 mod error;
 mod options;
+mod records;
 mod snapshot;
 mod space;
 mod storage;

@@ -6,7 +6,7 @@ use crate::error::failed_write;
 use crate::options::write_options;
 use crate::snapshot::{self, RocksDbCursor, RocksDbSnapshot};
 use crate::space::Space;
-use crate::verify;
+use crate::{checkpoint, verify};
 use rocksdb::{
     BottommostLevelCompaction, CompactOptions, Range, ReadOptions, WriteOptions, properties,
 };
@@ -174,7 +174,7 @@ impl StorageBackend for RocksDbStorage {
     }
 
     fn checkpoint(&self, dir: &Path) -> Result<()> {
-        self.database.checkpoint(dir)
+        checkpoint::create(&self.database, dir)
     }
 
     fn compact(&self, range: KeyRange<'_>) -> Result<()> {
