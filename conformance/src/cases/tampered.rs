@@ -5,6 +5,7 @@ use crate::check::{Row, equal, failed, holds, same_rows, skipped};
 use crate::damage::{Verdict, check_damaged, copy_dir, cut, files_of, flip};
 use crate::fixture::{Fixture, numbered, storage_digest, storage_rows};
 use crate::job::stage;
+use crate::random::Random;
 use std::fs;
 use std::path::{Path, PathBuf};
 use supervm_plugin_sdk::{Capability, Cursor, Direction, KeyRange, OpenMode, Page, PageEnd};
@@ -12,8 +13,13 @@ use supervm_plugin_sdk::{Capability, Cursor, Direction, KeyRange, OpenMode, Page
 const CHECKED: &[Capability] = &[Capability::Checkpoint, Capability::Checksums];
 const DURABLE_CHECKED: &[Capability] = &[Capability::Checksums, Capability::SyncedWrites];
 
-/// How often a file is damaged at a random place, beside its beginning, middle and end.
-const RANDOM_DAMAGES: usize = 12;
+/// Where to damage a file of `length` bytes: its beginning, middle and end, and anywhere.
+fn places(random: &mut Random, length: usize) -> Vec<usize> {
+    const ANYWHERE: usize = 12;
+    let mut places = vec![0, length / 2, length - 1];
+    places.extend((0..ANYWHERE).map(|_| random.below(length)));
+    places
+}
 
 pub(super) const CASES: &[Case] = &[
     Case::new(
@@ -50,6 +56,15 @@ pub(super) const CASES: &[Case] = &[
         restored,
     )
     .needs(&[Capability::Checkpoint]),
+    Case::new(
+        'O',
+        "durability.damaged_after_a_drop",
+        &[13, 15],
+        "What a handle leaves that was dropped without close, with a changed bit in any file, is noticed, or has all that was closed before and the first of the later batches, whole.",
+        damaged_after_drop,
+    )
+    .needs(DURABLE_CHECKED)
+    .deadline(120),
     Case::new(
         'H',
         "cursor.error.damage_is_not_the_end",
@@ -106,9 +121,7 @@ fn flipped_byte(f: &mut Fixture) -> CaseResult {
         if length == 0 {
             continue;
         }
-        let mut offsets = vec![0, length / 2, length - 1];
-        offsets.extend((0..RANDOM_DAMAGES).map(|_| random.below(length)));
-        for offset in offsets {
+        for offset in places(&mut random, length) {
             let bit = random.below(8);
             let what =
                 format!("bit {bit} of byte {offset} of {length} of {} changed", file.display());
@@ -128,9 +141,7 @@ fn cut_file(f: &mut Fixture) -> CaseResult {
         if length == 0 {
             continue;
         }
-        let mut lengths = vec![0, length / 2, length - 1];
-        lengths.extend((0..RANDOM_DAMAGES).map(|_| random.below(length)));
-        for left in lengths {
+        for left in places(&mut random, length) {
             let what = format!("{} cut from {length} to {left} bytes", file.display());
             let change = |copy: &Path| cut(&copy.join(&file), left as u64);
             let verdict = try_damage(f, &dir, &what, &rows, change)?;
@@ -164,6 +175,82 @@ fn restored(f: &mut Fixture) -> CaseResult {
     let storage = f.open_at(&elsewhere, OpenMode::MustExist)?;
     same_rows("the restored storage", &storage_rows(&*storage)?, &rows)?;
     equal("the digest", &storage_digest(&*storage)?, &digest)
+}
+
+/// Rows of a batch.
+const BATCH_ROWS: usize = 4;
+
+fn damaged_after_drop(f: &mut Fixture) -> CaseResult {
+    let mut random = f.random();
+    let rows: Vec<Row> = numbered(240).into_iter().map(|key| (key, random.bytes(100))).collect();
+    let (closed, later) = rows.split_at(120);
+    write_in_batches(f, closed)?;
+    f.reopen(OpenMode::MustExist)?;
+    write_in_batches(f, later)?;
+    f.drop_storage();
+    let left = f.dir();
+    for file in files_of(&left)? {
+        let length = fs::metadata(left.join(&file))?.len() as usize;
+        if length == 0 {
+            continue;
+        }
+        for offset in places(&mut random, length) {
+            let bit = random.below(8);
+            let what =
+                format!("bit {bit} of byte {offset} of {length} of {} changed", file.display());
+            let copy = f.other_dir();
+            copy_dir(&left, &copy)?;
+            flip(&copy.join(&file), offset, 1 << bit)?;
+            stage(format!("opening and reading what was left with {what}"));
+            check_first_batches(f, &copy, &what, &rows, closed.len())?;
+            fs::remove_dir_all(&copy)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_in_batches(f: &Fixture, rows: &[Row]) -> CaseResult {
+    for rows in rows.chunks(BATCH_ROWS) {
+        f.write(|batch| rows.iter().for_each(|(key, value)| batch.put(key, value)))?;
+    }
+    Ok(())
+}
+
+/// Fails when the storage at `dir` hands out, without any error, anything but the first rows, at least `closed` and whole batches of them.
+fn check_first_batches(
+    f: &Fixture,
+    dir: &Path,
+    what: &str,
+    rows: &[Row],
+    closed: usize,
+) -> CaseResult {
+    let Ok(storage) = f.open_at(dir, OpenMode::MustExist) else { return Ok(()) };
+    let mut found = Vec::new();
+    let end = storage.cursor(KeyRange::ALL, Direction::Forward).and_then(|mut cursor| {
+        let mut page = Page::new();
+        loop {
+            page.clear();
+            let end = cursor.next_page(&mut page);
+            found.extend(page.iter().map(|(key, value)| (key.to_vec(), value.to_vec())));
+            if end? == PageEnd::End {
+                return Ok(());
+            }
+        }
+    });
+    same_rows(format!("{what}: what is read"), &found, &rows[..found.len().min(rows.len())])?;
+    let is_noticed = end.is_err()
+        || storage.capabilities().has(Capability::Verify)
+            && storage.verify().map_or(true, |report| !report.problems.is_empty());
+    let count = found.len();
+    holds(
+        format!("{what}: {count} rows without an error are at least the {closed} that were closed"),
+        is_noticed || count >= closed,
+    )?;
+    let is_whole = (count - closed.min(count)) % BATCH_ROWS == 0;
+    holds(
+        format!("{what}: {count} rows without an error are whole batches"),
+        is_noticed || is_whole,
+    )
 }
 
 /// Writes enough for several pages, closes, and damages the data in the middle of the largest file.
