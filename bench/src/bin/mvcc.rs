@@ -26,9 +26,9 @@ struct Arguments {
     /// About how long each leg runs in a round, in milliseconds; at most 50.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 40)]
     block: u64,
-    /// Threads that commit to RocksDB at once.
-    #[arg(long, value_name = "COUNT", default_value_t = 64)]
-    committers: usize,
+    /// Threads that commit to RocksDB at once. May be repeated.
+    #[arg(long, value_name = "COUNT", default_values_t = [16, 64])]
+    committers: Vec<usize>,
     #[command(flatten)]
     delivery: Delivery,
 }
@@ -66,26 +66,29 @@ fn measure(arguments: &Arguments) -> Result<Report> {
         read_only: mvcc::read_only(&leg, arguments.rounds),
         collector_cost: collector_cost(arguments.rounds, Duration::from_millis(300)),
         memory,
-        durable: durable(arguments.committers)?,
+        durable: durable(&arguments.committers)?,
     })
 }
 
-/// On RocksDB, when this program is built with it.
-fn durable(committers: usize) -> Result<Option<Durable>> {
+/// On RocksDB, each time in a new directory; nothing when this program is built without it.
+fn durable(committers: &[usize]) -> Result<Vec<Durable>> {
     if !backend::BACKENDS.contains(&"rocksdb") {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    let dir = backend::scratch_dir();
-    let data = dir.path().join("data");
-    let options = toml::Table::new();
-    let options = OpenOptions {
-        dir: &data,
-        chain_id: 0,
-        options: &options,
-        mode: OpenMode::Create,
-        require: &[],
-        durability: None,
+    let measure = |&committers: &usize| {
+        let dir = backend::scratch_dir();
+        let data = dir.path().join("data");
+        let options = toml::Table::new();
+        let options = OpenOptions {
+            dir: &data,
+            chain_id: 0,
+            options: &options,
+            mode: OpenMode::Create,
+            require: &[],
+            durability: None,
+        };
+        let storage = Storage::open(&backend::linked("rocksdb"), options)?;
+        Ok(durable_commits(storage, dir.path(), committers, Duration::from_secs(5)))
     };
-    let storage = Storage::open(&backend::linked("rocksdb"), options)?;
-    Ok(Some(durable_commits(storage, dir.path(), committers, Duration::from_secs(5))))
+    committers.iter().map(measure).collect()
 }
