@@ -15,8 +15,8 @@ use supervm_plugin_sdk::{ByteBuf, Direction, KeyRange, Result, check_key, check_
 /// `VersionPruned` once the version was pruned. May be used from many threads. It keeps the storage from being closed.
 ///
 /// # Cost
-/// One look-up for a key that did not change since the version, and one more for a key that did; for these one again where nearly all keys
-/// before it had changed too.
+/// Where the keys that were read before had not changed since the version, one look-up for a key that had not either, and two for one that
+/// had; where they had, the other way round.
 pub struct AsOf {
     view: View,
     version: Version,
@@ -35,7 +35,7 @@ struct Buffers {
     guess: Guess,
 }
 
-/// Has the next key changed since the version? How many more of the last keys had than had not, up to [`Guess::MAX`].
+/// Has the next key changed since the version? By how many more of the last keys had than had not, up to [`Guess::MAX`].
 #[derive(Clone, Copy, Default)]
 struct Guess(u8);
 
@@ -43,8 +43,7 @@ impl Guess {
     const MAX: u8 = 7;
 
     fn is_changed(self) -> bool {
-        // Not for less: to look for an old value in vain costs more than a look-up does.
-        self.0 == Self::MAX
+        self.0 > 0
     }
 
     fn learn(&mut self, is_changed: bool) {

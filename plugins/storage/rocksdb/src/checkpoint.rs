@@ -6,15 +6,17 @@
 
 use crate::database::{CURRENT_FILE, Database, DirName, FileKind, file_kind};
 use crate::error::failed;
+use crc32c::crc32c_append;
 use rocksdb::checkpoint::Checkpoint;
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, BufRead, BufReader, Write as _};
 use std::path::Path;
 use supervm_plugin_sdk::{Error, ErrorKind, Result};
 
 /// Lines of `name bytes crc32c`, the last in hexadecimal.
 const LIST_FILE: &str = "CHECKPOINT";
+const READ_BYTES: usize = 64 << 10;
 
 /// Makes `target` with what `database` holds.
 pub(crate) fn create(database: &Database, target: &Path) -> Result<()> {
@@ -57,8 +59,7 @@ fn write_list(dir: &Path) -> io::Result<()> {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if let FileKind::List | FileKind::Log = file_kind(&name) {
-            let content = fs::read(entry.path())?;
-            let (bytes, crc) = (content.len(), crc32c::crc32c(&content));
+            let Sum { bytes, crc } = Sum::of(&entry.path())?;
             let _ = writeln!(list, "{name} {bytes} {crc:08x}");
         }
     }
@@ -84,35 +85,60 @@ pub(crate) fn check(dir: &Path) -> Result<()> {
     let listed = listed.filter(|listed| !listed.is_empty());
     let listed = listed.ok_or_else(|| damaged(LIST_FILE, "it is no list of files"))?;
     let manifest = fs::read_to_string(dir.join(CURRENT_FILE)).unwrap_or_default();
-    if !listed.iter().any(|(name, ..)| *name == manifest.trim_end()) {
+    if !listed.iter().any(|(name, _)| *name == manifest.trim_end()) {
         // It was opened for writing, and something ended that before the list was removed.
         return Ok(());
     }
-    for (name, bytes, crc) in listed {
-        let content = match fs::read(dir.join(name)) {
-            Ok(content) => content,
+    for (name, expected) in listed {
+        let found = match Sum::of(&dir.join(name)) {
+            Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(damaged(name, "it is missing"));
             }
             Err(error) => return Err(io(error)),
         };
-        if content.len() != bytes {
-            let what = format!("it has {} bytes of {bytes}", content.len());
+        if found.bytes != expected.bytes {
+            let what = format!("it has {} bytes of {}", found.bytes, expected.bytes);
             return Err(damaged(name, &what));
         }
-        if crc32c::crc32c(&content) != crc {
+        if found.crc != expected.crc {
             return Err(damaged(name, "it has another content"));
         }
     }
     Ok(())
 }
 
-fn parse(line: &str) -> Option<(&str, usize, u32)> {
+/// What a file holds, in short.
+#[derive(Default)]
+struct Sum {
+    bytes: u64,
+    crc: u32,
+}
+
+impl Sum {
+    fn of(path: &Path) -> io::Result<Self> {
+        let mut file = BufReader::with_capacity(READ_BYTES, File::open(path)?);
+        let mut sum = Self::default();
+        loop {
+            let part = file.fill_buf()?;
+            if part.is_empty() {
+                return Ok(sum);
+            }
+            let length = part.len();
+            sum.bytes += length as u64;
+            sum.crc = crc32c_append(sum.crc, part);
+            file.consume(length);
+        }
+    }
+}
+
+fn parse(line: &str) -> Option<(&str, Sum)> {
     let mut fields = line.split(' ');
     let (name, bytes, crc) = (fields.next()?, fields.next()?, fields.next()?);
     let is_copied = matches!(file_kind(name), FileKind::List | FileKind::Log);
     let is_whole = is_copied && fields.next().is_none() && crc.len() == 8;
-    is_whole.then_some((name, bytes.parse().ok()?, u32::from_str_radix(crc, 16).ok()?))
+    let sum = Sum { bytes: bytes.parse().ok()?, crc: u32::from_str_radix(crc, 16).ok()? };
+    is_whole.then_some((name, sum))
 }
 
 fn damaged(file: &str, what: &str) -> Error {

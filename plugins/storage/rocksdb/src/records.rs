@@ -180,11 +180,13 @@ impl Log {
         let mut at = 0;
         while let Some(fragment) = Fragment::at(block, at) {
             if is_of_a_recycled_log(fragment.kind()) {
-                let is_mixed = self.has_record;
-                let verdict = Verdict::Break(None);
-                return if is_mixed { damage(at, "a fragment of a wrong kind") } else { verdict };
+                return match self.has_record {
+                    true => damage(at, "a fragment of a wrong kind"),
+                    // A log that is written over, which begins so.
+                    false => Verdict::Break(None),
+                };
             }
-            // RocksDB goes on in the next block, if it goes on.
+            // What cannot be read: RocksDB goes on in the next block, if it goes on.
             let Some(bytes) = fragment.bytes().filter(|bytes| fragment.is_sound(bytes)) else {
                 return SOUND;
             };
