@@ -18,6 +18,7 @@ pub(crate) use arguments::DbArguments;
 use super::failure::{Failure, Report};
 use super::output::Output;
 use arguments::{DbAction, Moment};
+use std::io::ErrorKind;
 use std::path::Path;
 use supervm_engine::history::{AsOf, History};
 use supervm_engine::layout::Version;
@@ -93,8 +94,38 @@ fn size_of(dir: &Path) -> Result<u64, Failure> {
     };
     for entry in std::fs::read_dir(dir).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
-        let metadata = entry.metadata().map_err(unreadable)?;
+        let metadata = match entry.metadata() {
+            // The backend removed it since its name was read.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            metadata => metadata.map_err(unreadable)?,
+        };
         bytes += if metadata.is_dir() { size_of(&entry.path())? } else { metadata.len() };
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn a_size_does_not_mind_files_that_are_removed_meanwhile() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("kept"), [0; 100]).expect("it can be written to");
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let names = (0..50).map(|number| dir.path().join(number.to_string()));
+                    names.clone().for_each(|name| fs::write(name, []).expect("as above"));
+                    names.for_each(|name| fs::remove_file(name).expect("it is there"));
+                }
+            });
+            let sizes: Vec<_> = (0..2000).map(|_| size_of(dir.path()).ok()).collect();
+            is_over.store(true, Ordering::Relaxed);
+            assert!(sizes.iter().all(|size| *size == Some(100)));
+        });
+    }
 }
