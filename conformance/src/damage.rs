@@ -70,20 +70,52 @@ pub(crate) fn check_damaged(
     truth: &[Row],
 ) -> CaseResult<Verdict> {
     let Ok(storage) = f.open_at(dir, OpenMode::MustExist) else { return Ok(Verdict::Noticed) };
-    if f.has(Capability::Verify)
-        && storage.verify().map_or(true, |report| !report.problems.is_empty())
-    {
+    if verify(&*storage) == Verdict::Noticed {
         return Ok(Verdict::Noticed);
     }
-    let scanned = scan(&*storage, what, truth)?;
+    let (passed, scanned) = scan(&*storage, what, truth)?;
+    let count = truth.len();
+    if scanned == Verdict::Unharmed && passed < count {
+        return Err(Finding::Failed(format!(
+            "{what}: a scan ends without an error after {passed} of {count} entries, and opening and verify noticed nothing",
+        )));
+    }
     let read = get_each(&*storage, what, truth)?;
     Ok(if scanned == Verdict::Noticed { scanned } else { read })
 }
 
-/// Reads to the end or to the first error; what came before the error has to be true too.
-fn scan(storage: &dyn StorageBackend, what: &str, truth: &[Row]) -> CaseResult<Verdict> {
+/// Fails when the storage at `dir` hands out anything but the first of `truth`, or, without any error, less than `closed` of them or a part
+/// of one of the later batches, which have `batch_rows` each.
+pub(crate) fn check_first_batches(
+    f: &Fixture,
+    dir: &Path,
+    what: &str,
+    truth: &[Row],
+    closed: usize,
+    batch_rows: usize,
+) -> CaseResult {
+    let Ok(storage) = f.open_at(dir, OpenMode::MustExist) else { return Ok(()) };
+    let (passed, scanned) = scan(&*storage, what, truth)?;
+    if scanned == Verdict::Noticed || verify(&*storage) == Verdict::Noticed {
+        return Ok(());
+    }
+    let claim = format!("{what}: {passed} rows without an error are all {closed} that were closed");
+    holds(claim, passed >= closed)?;
+    let claim = format!("{what}: {passed} rows without an error are whole batches");
+    holds(claim, (passed - closed).is_multiple_of(batch_rows))
+}
+
+/// What the storage says of itself, where it can.
+fn verify(storage: &dyn StorageBackend) -> Verdict {
+    let is_noticed = storage.capabilities().has(Capability::Verify)
+        && storage.verify().map_or(true, |report| !report.problems.is_empty());
+    if is_noticed { Verdict::Noticed } else { Verdict::Unharmed }
+}
+
+/// Reads to the end or to the first error: how many entries came before it, all of which have to be true, and whether it was an error.
+fn scan(storage: &dyn StorageBackend, what: &str, truth: &[Row]) -> CaseResult<(usize, Verdict)> {
     let Ok(mut cursor) = storage.cursor(KeyRange::ALL, Direction::Forward) else {
-        return Ok(Verdict::Noticed);
+        return Ok((0, Verdict::Noticed));
     };
     let (mut page, mut passed) = (Page::new(), 0);
     loop {
@@ -99,15 +131,9 @@ fn scan(storage: &dyn StorageBackend, what: &str, truth: &[Row]) -> CaseResult<V
             passed += 1;
         }
         match end {
-            Err(_) => return Ok(Verdict::Noticed),
+            Err(_) => return Ok((passed, Verdict::Noticed)),
             Ok(PageEnd::More) => {}
-            Ok(PageEnd::End) if passed == truth.len() => return Ok(Verdict::Unharmed),
-            Ok(PageEnd::End) => {
-                return Err(Finding::Failed(format!(
-                    "{what}: a scan ends without an error after {passed} of {} entries, and opening and verify noticed nothing",
-                    truth.len()
-                )));
-            }
+            Ok(PageEnd::End) => return Ok((passed, Verdict::Unharmed)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::case::{Case, CaseResult};
 use crate::check::{Row, equal, failed, holds, same_rows, skipped};
-use crate::damage::{Verdict, check_damaged, copy_dir, cut, files_of, flip};
+use crate::damage::{Verdict, check_damaged, check_first_batches, copy_dir, cut, files_of, flip};
 use crate::fixture::{Fixture, numbered, storage_digest, storage_rows};
 use crate::job::stage;
 use crate::random::Random;
@@ -12,14 +12,6 @@ use supervm_plugin_sdk::{Capability, Cursor, Direction, KeyRange, OpenMode, Page
 
 const CHECKED: &[Capability] = &[Capability::Checkpoint, Capability::Checksums];
 const DURABLE_CHECKED: &[Capability] = &[Capability::Checksums, Capability::SyncedWrites];
-
-/// Where to damage a file of `length` bytes: its beginning, middle and end, and anywhere.
-fn places(random: &mut Random, length: usize) -> Vec<usize> {
-    const ANYWHERE: usize = 12;
-    let mut places = vec![0, length / 2, length - 1];
-    places.extend((0..ANYWHERE).map(|_| random.below(length)));
-    places
-}
 
 pub(super) const CASES: &[Case] = &[
     Case::new(
@@ -96,59 +88,66 @@ fn checkpointed(f: &mut Fixture) -> CaseResult<(Vec<Row>, PathBuf)> {
     Ok((rows, dir))
 }
 
-/// Damages a copy of `dir` and checks what the backend makes of it.
+/// Damages a file, whose length is given, at a place in it; says how.
+type Damage = fn(&mut Random, &Path, usize, usize) -> CaseResult<String>;
+
+fn change_a_bit(random: &mut Random, file: &Path, length: usize, at: usize) -> CaseResult<String> {
+    let bit = random.below(8);
+    flip(file, at, 1 << bit)?;
+    Ok(format!("bit {bit} of byte {at} of {length} changed"))
+}
+
+fn cut_short(_: &mut Random, file: &Path, length: usize, at: usize) -> CaseResult<String> {
+    cut(file, at as u64)?;
+    Ok(format!("a cut from {length} to {at} bytes"))
+}
+
+/// Tries `damage` on every file of `dir`, at its beginning, middle and end, and anywhere, each time in a copy that `check` is shown.
 fn try_damage(
     f: &mut Fixture,
     dir: &Path,
-    what: &str,
-    rows: &[Row],
-    damage: impl FnOnce(&Path) -> CaseResult,
-) -> CaseResult<Verdict> {
-    let copy = f.other_dir();
-    copy_dir(dir, &copy)?;
-    damage(&copy)?;
-    stage(format!("opening and reading a checkpoint with {what}"));
-    let verdict = check_damaged(f, &copy, what, rows)?;
-    fs::remove_dir_all(&copy)?;
-    Ok(verdict)
+    damage: Damage,
+    mut check: impl FnMut(&Fixture, &Path, &str) -> CaseResult,
+) -> CaseResult {
+    const ANYWHERE: usize = 12;
+    let mut random = f.random();
+    for file in files_of(dir)? {
+        let length = fs::metadata(dir.join(&file))?.len() as usize;
+        if length == 0 {
+            continue;
+        }
+        let mut places = vec![0, length / 2, length - 1];
+        places.extend((0..ANYWHERE).map(|_| random.below(length)));
+        for at in places {
+            let copy = f.other_dir();
+            copy_dir(dir, &copy)?;
+            let how = damage(&mut random, &copy.join(&file), length, at)?;
+            let what = format!("{} with {how}", file.display());
+            stage(format!("opening and reading a copy that has {what}"));
+            check(f, &copy, &what)?;
+            fs::remove_dir_all(&copy)?;
+        }
+    }
+    Ok(())
+}
+
+/// Tries `damage` on a checkpoint, which is noticed or does no harm, and is noticed at least once.
+fn checkpoint_resists(f: &mut Fixture, damage: Damage) -> CaseResult {
+    let (rows, dir) = checkpointed(f)?;
+    let mut noticed = 0;
+    try_damage(f, &dir, damage, |f, copy, what| {
+        noticed += usize::from(check_damaged(f, copy, what, &rows)? == Verdict::Noticed);
+        Ok(())
+    })?;
+    holds("the damage was noticed in at least one file", noticed > 0)
 }
 
 fn flipped_byte(f: &mut Fixture) -> CaseResult {
-    let (rows, dir) = checkpointed(f)?;
-    let (mut random, mut noticed) = (f.random(), 0);
-    for file in files_of(&dir)? {
-        let length = fs::metadata(dir.join(&file))?.len() as usize;
-        if length == 0 {
-            continue;
-        }
-        for offset in places(&mut random, length) {
-            let bit = random.below(8);
-            let what =
-                format!("bit {bit} of byte {offset} of {length} of {} changed", file.display());
-            let change = |copy: &Path| flip(&copy.join(&file), offset, 1 << bit);
-            let verdict = try_damage(f, &dir, &what, &rows, change)?;
-            noticed += usize::from(verdict == Verdict::Noticed);
-        }
-    }
-    holds("changed bytes were noticed in at least one file", noticed > 0)
+    checkpoint_resists(f, change_a_bit)
 }
 
 fn cut_file(f: &mut Fixture) -> CaseResult {
-    let (rows, dir) = checkpointed(f)?;
-    let (mut random, mut noticed) = (f.random(), 0);
-    for file in files_of(&dir)? {
-        let length = fs::metadata(dir.join(&file))?.len() as usize;
-        if length == 0 {
-            continue;
-        }
-        for left in places(&mut random, length) {
-            let what = format!("{} cut from {length} to {left} bytes", file.display());
-            let change = |copy: &Path| cut(&copy.join(&file), left as u64);
-            let verdict = try_damage(f, &dir, &what, &rows, change)?;
-            noticed += usize::from(verdict == Verdict::Noticed);
-        }
-    }
-    holds("a cut was noticed in at least one file", noticed > 0)
+    checkpoint_resists(f, cut_short)
 }
 
 fn leaves_original(f: &mut Fixture) -> CaseResult {
@@ -177,89 +176,32 @@ fn restored(f: &mut Fixture) -> CaseResult {
     equal("the digest", &storage_digest(&*storage)?, &digest)
 }
 
-/// Rows of a batch.
-const BATCH_ROWS: usize = 4;
-
 fn damaged_after_drop(f: &mut Fixture) -> CaseResult {
+    const BATCH_ROWS: usize = 4;
     let mut random = f.random();
     let rows: Vec<Row> = numbered(240).into_iter().map(|key| (key, random.bytes(100))).collect();
     let (closed, later) = rows.split_at(120);
-    write_in_batches(f, closed)?;
+    write_in_batches(f, closed, BATCH_ROWS)?;
     f.reopen(OpenMode::MustExist)?;
-    write_in_batches(f, later)?;
+    write_in_batches(f, later, BATCH_ROWS)?;
     f.drop_storage();
-    let left = f.dir();
-    for file in files_of(&left)? {
-        let length = fs::metadata(left.join(&file))?.len() as usize;
-        if length == 0 {
-            continue;
-        }
-        for offset in places(&mut random, length) {
-            let bit = random.below(8);
-            let what =
-                format!("bit {bit} of byte {offset} of {length} of {} changed", file.display());
-            let copy = f.other_dir();
-            copy_dir(&left, &copy)?;
-            flip(&copy.join(&file), offset, 1 << bit)?;
-            stage(format!("opening and reading what was left with {what}"));
-            check_first_batches(f, &copy, &what, &rows, closed.len())?;
-            fs::remove_dir_all(&copy)?;
-        }
-    }
-    Ok(())
+    try_damage(f, &f.dir(), change_a_bit, |f, copy, what| {
+        check_first_batches(f, copy, what, &rows, closed.len(), BATCH_ROWS)
+    })
 }
 
-fn write_in_batches(f: &Fixture, rows: &[Row]) -> CaseResult {
-    for rows in rows.chunks(BATCH_ROWS) {
+fn write_in_batches(f: &Fixture, rows: &[Row], batch_rows: usize) -> CaseResult {
+    for rows in rows.chunks(batch_rows) {
         f.write(|batch| rows.iter().for_each(|(key, value)| batch.put(key, value)))?;
     }
     Ok(())
-}
-
-/// Fails when the storage at `dir` hands out, without any error, anything but the first rows, at least `closed` and whole batches of them.
-fn check_first_batches(
-    f: &Fixture,
-    dir: &Path,
-    what: &str,
-    rows: &[Row],
-    closed: usize,
-) -> CaseResult {
-    let Ok(storage) = f.open_at(dir, OpenMode::MustExist) else { return Ok(()) };
-    let mut found = Vec::new();
-    let end = storage.cursor(KeyRange::ALL, Direction::Forward).and_then(|mut cursor| {
-        let mut page = Page::new();
-        loop {
-            page.clear();
-            let end = cursor.next_page(&mut page);
-            found.extend(page.iter().map(|(key, value)| (key.to_vec(), value.to_vec())));
-            if end? == PageEnd::End {
-                return Ok(());
-            }
-        }
-    });
-    same_rows(format!("{what}: what is read"), &found, &rows[..found.len().min(rows.len())])?;
-    let is_noticed = end.is_err()
-        || storage.capabilities().has(Capability::Verify)
-            && storage.verify().map_or(true, |report| !report.problems.is_empty());
-    let count = found.len();
-    holds(
-        format!("{what}: {count} rows without an error are at least the {closed} that were closed"),
-        is_noticed || count >= closed,
-    )?;
-    let is_whole = (count - closed.min(count)) % BATCH_ROWS == 0;
-    holds(
-        format!("{what}: {count} rows without an error are whole batches"),
-        is_noticed || is_whole,
-    )
 }
 
 /// Writes enough for several pages, closes, and damages the data in the middle of the largest file.
 fn damaged_storage(f: &mut Fixture) -> CaseResult<Vec<Row>> {
     let mut random = f.random();
     let rows: Vec<Row> = numbered(4000).into_iter().map(|key| (key, random.bytes(200))).collect();
-    for chunk in rows.chunks(500) {
-        f.write(|batch| chunk.iter().for_each(|(key, value)| batch.put(key, value)))?;
-    }
+    write_in_batches(f, &rows, 500)?;
     if f.has(Capability::Compact) {
         f.storage().compact(KeyRange::ALL)?;
     }
