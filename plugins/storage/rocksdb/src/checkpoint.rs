@@ -4,7 +4,7 @@
 //! what is left as an older database. In a checkpoint nothing is unfinished. So its file `CHECKPOINT` has the length and the CRC-32C of
 //! each manifest and log, and they have to agree until the checkpoint is first opened for writing: RocksDB then begins a new manifest.
 
-use crate::database::{CURRENT_FILE, Database, DirName, FileKind, file_kind};
+use crate::database::{Database, DirName, FileKind, file_kind, manifest_in_use};
 use crate::error::failed;
 use crc32c::crc32c_append;
 use rocksdb::checkpoint::Checkpoint;
@@ -84,8 +84,8 @@ pub(crate) fn check(dir: &Path) -> Result<()> {
     let listed: Option<Vec<_>> = list.lines().map(parse).collect();
     let listed = listed.filter(|listed| !listed.is_empty());
     let listed = listed.ok_or_else(|| damaged(LIST_FILE, "it is no list of files"))?;
-    let manifest = fs::read_to_string(dir.join(CURRENT_FILE)).unwrap_or_default();
-    if !listed.iter().any(|(name, _)| *name == manifest.trim_end()) {
+    let manifest = manifest_in_use(dir);
+    if !listed.iter().any(|(name, _)| Some(*name) == manifest.as_deref()) {
         // It was opened for writing, and something ended that before the list was removed.
         return Ok(());
     }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use supervm_plugin_sdk::{Error, ErrorKind, OpenMode, Result};
 
 /// The file that names RocksDB's list of files; a directory with it holds a database.
-pub(crate) const CURRENT_FILE: &str = "CURRENT";
+const CURRENT_FILE: &str = "CURRENT";
 /// A time-out of none is no time-out for RocksDB.
 const SHORTEST_WAIT_MICROSECONDS: u64 = 1;
 
@@ -169,6 +169,13 @@ fn inspect(dir: &Path, mode: OpenMode) -> Result<()> {
             Err(Error::new(ErrorKind::NotFound, "open", message))
         }
     }
+}
+
+/// The name of the list of files that RocksDB will read; `None` when `CURRENT` names none, which RocksDB reports.
+pub(crate) fn manifest_in_use(dir: &Path) -> Option<String> {
+    let current = fs::read_to_string(dir.join(CURRENT_FILE)).ok()?;
+    let name = current.trim_end();
+    matches!(file_kind(name), FileKind::List).then(|| name.to_owned())
 }
 
 /// What a file is, by its name.

@@ -16,7 +16,7 @@
 //!
 //! What RocksDB reports by itself, and how much of a damaged log is recovered, stays with it.
 
-use crate::database::{CURRENT_FILE, FileKind, file_kind};
+use crate::database::{FileKind, file_kind, manifest_in_use};
 use crc32c::{crc32c, crc32c_append};
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -35,10 +35,7 @@ const LAST: u8 = 4;
 /// # Errors
 /// `Corruption`; nothing is changed. `Io`.
 pub(crate) fn check(dir: &Path) -> Result<()> {
-    let manifest = fs::read_to_string(dir.join(CURRENT_FILE));
-    if let Some(manifest) = manifest.ok().as_deref().map(str::trim_end)
-        && matches!(file_kind(manifest), FileKind::List)
-    {
+    if let Some(manifest) = manifest_in_use(dir) {
         check_file(&dir.join(manifest), check_manifest_block)?;
     }
     for entry in fs::read_dir(dir).map_err(failed)? {
@@ -124,10 +121,7 @@ impl<'a> Fragment<'a> {
     }
 
     fn is_checksum(&self, crc: u32) -> bool {
-        // Turned and moved, so that a checksum of checksums works.
-        const MOVED_BY: u32 = 0xa282_ead8;
-        let [c0, c1, c2, c3, ..] = *self.header;
-        u32::from_le_bytes([c0, c1, c2, c3]) == crc.rotate_right(15).wrapping_add(MOVED_BY)
+        self.header.starts_with(&stored(crc))
     }
 
     fn is_sound(&self, bytes: &[u8]) -> bool {
@@ -147,6 +141,12 @@ impl<'a> Fragment<'a> {
     fn end(&self, bytes: &[u8]) -> usize {
         self.at + HEADER_BYTES + bytes.len()
     }
+}
+
+/// A checksum as it stands in a file: turned and moved, so that a checksum of checksums works.
+fn stored(crc: u32) -> [u8; 4] {
+    const MOVED_BY: u32 = 0xa282_ead8;
+    crc.rotate_right(15).wrapping_add(MOVED_BY).to_le_bytes()
 }
 
 /// A manifest is never written over, and all of it counts.
@@ -204,13 +204,12 @@ fn is_of_a_recycled_log(kind: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
 
     const FIRST: u8 = 2;
 
     fn fragment(kind: u8, bytes: &[u8]) -> Vec<u8> {
         let crc = crc32c_append(crc32c(&[kind]), bytes);
-        let mut fragment = crc.rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes().to_vec();
+        let mut fragment = stored(crc).to_vec();
         fragment.extend((bytes.len() as u16).to_le_bytes());
         fragment.push(kind);
         fragment.extend(bytes);
@@ -229,7 +228,7 @@ mod tests {
 
     fn judge(file: &[u8], check: impl FnMut(&[u8], bool) -> Verdict) -> Option<ErrorKind> {
         let dir = tempfile::tempdir().unwrap();
-        let path: PathBuf = dir.path().join("file");
+        let path = dir.path().join("file");
         fs::write(&path, file).unwrap();
         check_file(&path, check).err().map(|error| error.kind())
     }
