@@ -30,6 +30,10 @@ pub(super) struct Chain {
     older: ThinVec<Entry>,
 }
 
+/// Places for older versions that a chain keeps when some were removed, so that a key that is written again and again needs no
+/// allocation; when none was removed since, it gives them back.
+const SPARE_MAX: usize = 4;
+
 #[cfg(not(feature = "shuttle"))]
 const _: () = assert!(size_of::<Mutex<Chain>>() <= 40);
 
@@ -136,14 +140,36 @@ impl Chain {
         };
         let too_many = (self.older.len() + 1).saturating_sub(most.max(1));
         let count = superseded_by(floor).max(superseded_by(watermark).min(too_many));
-        if count == 0 {
-            return (0, 0);
-        }
         let freed = self.older.drain(..count);
         let bytes = freed.map(|entry| size_of::<Entry>() + entry.value.heap_bytes()).sum();
-        self.older.shrink_to_fit();
+        let spare_max = if count == 0 { 0 } else { SPARE_MAX };
+        if self.older.capacity() - self.older.len() > spare_max {
+            self.older.shrink_to_fit();
+        }
         (count, bytes)
     }
 }
 
 keyed!(Cell);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_keeps_a_few_places_while_versions_come_and_gives_them_back_afterwards() {
+        let cell = Cell::new(b"key", Value::new(b"first"));
+        let mut chain = cell.lock();
+        let places_after = |chain: &mut Chain, versions: std::ops::Range<u64>| {
+            versions.for_each(|version| {
+                chain.install(Version(version), Value::new(b"next"));
+            });
+            let (removed, _) = chain.prune(Version::MAX, Version::MAX, usize::MAX);
+            (removed, chain.older.capacity())
+        };
+        assert_eq!(places_after(&mut chain, 1..1_001), (1_000, 0), "so many are not kept");
+        assert_eq!(places_after(&mut chain, 1_001..1_004), (3, 3));
+        assert_eq!(places_after(&mut chain, 1_004..1_006), (2, 3));
+        assert_eq!(places_after(&mut chain, 1_006..1_006), (0, 0));
+    }
+}
