@@ -17,10 +17,12 @@ use crate::error::lmdb_error;
 use crate::readers::ReadTxn;
 use heed::types::Bytes;
 use heed::{
-    CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, FlagSetMode, MdbError, WithoutTls,
+    CommitOrAbort, Comparator, Database, Env, EnvFlags, EnvOpenOptions, FlagSetMode, MdbError,
+    WithoutTls,
 };
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
+use std::cmp::Ordering;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use supervm_plugin_sdk::{Durability, Error, ErrorKind, OpenMode, Result};
@@ -41,10 +43,34 @@ const READERS_HEAD_BYTES: u64 = 4 << 10;
 
 pub(crate) struct Environment {
     env: Env<WithoutTls>,
-    pub(crate) db: Database<'static, Bytes, Bytes>,
+    pub(crate) db: Entries,
     dir: PathBuf,
     // Dropped after `env`: its lock keeps writers away from readers that are in no table.
     data: LockedFile,
+}
+
+/// The one table of an environment.
+pub(crate) type Entries = Database<'static, Bytes, Bytes, ByteOrder>;
+
+/// The order that LMDB itself has, of bytes and then of lengths, found eight bytes at a time: where most keys differ in their first
+/// bytes, a look-up spends a third of its time in calls of `memcmp` otherwise.
+#[derive(Debug)]
+pub(crate) enum ByteOrder {}
+
+impl Comparator for ByteOrder {
+    #[inline]
+    fn compare(mut a: &[u8], mut b: &[u8]) -> Ordering {
+        while let (Some((a_word, a_rest)), Some((b_word, b_rest))) =
+            (a.split_first_chunk(), b.split_first_chunk())
+        {
+            let (a_word, b_word) = (u64::from_be_bytes(*a_word), u64::from_be_bytes(*b_word));
+            if a_word != b_word {
+                return a_word.cmp(&b_word);
+            }
+            (a, b) = (a_rest, b_rest);
+        }
+        a.cmp(b)
+    }
 }
 
 /// A file whose lock is let go when it is dropped.
@@ -191,10 +217,11 @@ fn reserve_readers(dir: &Path, readers: u32) -> Result<()> {
     }
 }
 
-fn open_database(env: &Env<WithoutTls>) -> heed::Result<Database<'static, Bytes, Bytes>> {
+fn open_database(env: &Env<WithoutTls>) -> heed::Result<Entries> {
     let txn = env.read_txn()?;
     let opened = env.open_databases_and_commit(txn, |opener, txn| {
-        opener.open_database(txn, None).map(CommitOrAbort::<_, ()>::Commit)
+        let options = opener.database_options().types().key_comparator();
+        options.open(txn).map(CommitOrAbort::<_, ()>::Commit)
     })?;
     Ok(opened.commit().flatten().expect("the unnamed database is part of every environment"))
 }
@@ -220,6 +247,26 @@ fn sync_dir(dir: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_ordered_as_bytes_are_whatever_their_length_and_where_they_differ() {
+        let mut keys = Vec::new();
+        for length in 0..=25 {
+            keys.push(vec![0x7f; length]);
+            for differs_at in 0..length {
+                for byte in [0, 0x7e, 0x80, 0xff] {
+                    let mut key = vec![0x7f; length];
+                    key[differs_at] = byte;
+                    keys.push(key);
+                }
+            }
+        }
+        for a in &keys {
+            for b in &keys {
+                assert_eq!(ByteOrder::compare(a, b), a.cmp(b), "{a:x?} and {b:x?}");
+            }
+        }
+    }
 
     #[test]
     fn a_synced_commit_waits_for_pages_and_root_and_a_buffered_one_for_its_pages() {
