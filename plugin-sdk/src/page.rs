@@ -9,7 +9,7 @@
 
 use crate::ByteBuf;
 
-/// Bytes of entries after which a page counts as full.
+/// Bytes of entries after which a page counts as full, where nothing less was asked for.
 pub const PAGE_BYTES: usize = 64 << 10;
 const HEADER_BYTES: usize = 8;
 const ABSENT: u32 = u32::MAX;
@@ -23,70 +23,91 @@ const ABSENT: u32 = u32::MAX;
 /// assert!(page.push(b"key", b"value"), "there is room for more");
 /// assert_eq!(page.iter().collect::<Vec<_>>(), [(&b"key"[..], &b"value"[..])]);
 /// ```
-#[derive(Debug, Clone, Default)]
-#[repr(transparent)]
-pub struct Page(ByteBuf);
+#[derive(Debug, Clone)]
+pub struct Page {
+    entries: ByteBuf,
+    full_at: usize,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Page {
-    /// An empty page; allocates nothing.
+    /// An empty page that is full at [`PAGE_BYTES`]; allocates nothing.
     pub const fn new() -> Self {
-        Self(ByteBuf::new())
+        Self { entries: ByteBuf::new(), full_at: PAGE_BYTES }
+    }
+
+    /// How many bytes of entries, headers included, fill the page; with 0 or 1 the first entry does.
+    ///
+    /// Who reads on after a page reads it in fewer calls when it is large; who may not need more than the first entries pays for less
+    /// when it is small.
+    pub fn set_full_at(&mut self, bytes: usize) {
+        self.full_at = bytes;
+    }
+
+    /// How many bytes of entries fill the page.
+    pub fn full_at(&self) -> usize {
+        self.full_at
     }
 
     /// Appends an entry and says whether there is room for another one.
     ///
-    /// An entry is never refused: a page grows past [`PAGE_BYTES`] by its last entry.
+    /// An entry is never refused: a page grows past [`full_at`](Self::full_at) by its last entry.
     #[inline]
     #[must_use = "a full page ends the call of next_page"]
     pub fn push(&mut self, key: &[u8], value: &[u8]) -> bool {
         let mut header = [0; HEADER_BYTES];
         header[..4].copy_from_slice(&(key.len() as u32).to_le_bytes());
         header[4..].copy_from_slice(&(value.len() as u32).to_le_bytes());
-        self.0.extend(&header);
-        self.0.extend(key);
-        self.0.extend(value);
-        self.0.len() < PAGE_BYTES
+        self.entries.extend(&header);
+        self.entries.extend(key);
+        self.entries.extend(value);
+        self.entries.len() < self.full_at
     }
 
     /// Empties the page and keeps its memory.
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.entries.clear();
     }
 
     /// Is there no entry?
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries.is_empty()
     }
 
     /// Bytes used, headers included.
     pub fn byte_len(&self) -> usize {
-        self.0.len()
+        self.entries.len()
     }
 
     /// The entries, in the cursor's order.
     pub fn iter(&self) -> PageIter<'_> {
-        PageIter { rest: &self.0 }
+        PageIter { rest: &self.entries }
     }
 
     /// The entry that begins `offset` bytes into the page, and the offset of the one after it.
     #[inline]
     pub fn entry_at(&self, offset: usize) -> Option<(&[u8], &[u8], usize)> {
-        let rest = self.0.get(offset..)?;
+        let rest = self.entries.get(offset..)?;
         let (key, value, after) = split_entry(rest)?;
-        Some((key, value, self.0.len() - after.len()))
+        Some((key, value, self.entries.len() - after.len()))
     }
 
     #[cfg(feature = "host")]
     pub(crate) fn buffer(&mut self) -> &mut ByteBuf {
-        &mut self.0
+        &mut self.entries
     }
 
-    pub(crate) fn from_buffer(buffer: ByteBuf) -> Self {
-        Self(buffer)
+    pub(crate) fn from_buffer(entries: ByteBuf, full_at: usize) -> Self {
+        Self { entries, full_at }
     }
 
     pub(crate) fn into_buffer(self) -> ByteBuf {
-        self.0
+        self.entries
     }
 }
 
@@ -195,6 +216,17 @@ mod tests {
     }
 
     #[test]
+    fn a_page_is_full_where_it_was_asked_to_be() {
+        let mut page = Page::new();
+        page.set_full_at(2 * (HEADER_BYTES + 1));
+        assert!(page.push(b"a", &[]));
+        assert!(!page.push(b"b", &[]));
+        page.clear();
+        page.set_full_at(0);
+        assert!(!page.push(b"c", &[]), "the first entry fills it");
+    }
+
+    #[test]
     fn an_absent_value_is_not_an_empty_one() {
         let mut values = Values::new();
         values.push(None);
@@ -207,7 +239,7 @@ mod tests {
     fn a_cut_page_ends_instead_of_panicking() {
         let mut page = Page::new();
         let _ = page.push(b"key", b"value");
-        page.0.truncate(10);
+        page.entries.truncate(10);
         assert_eq!(page.iter().count(), 0);
     }
 }

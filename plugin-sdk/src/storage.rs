@@ -322,7 +322,7 @@ pub trait Cursor: Send {
     /// Appends entries to `page` until it is full or the range ends.
     ///
     /// # Behavior
-    /// - `page` comes in empty. Each entry once, in the cursor's direction, without holes.
+    /// - `page` comes in empty, and may be [full](Page::full_at) at any size. Each entry once, in the cursor's direction, without holes.
     /// - [`PageEnd::More`] comes with at least one entry. After [`PageEnd::End`] further calls append nothing and return `End`.
     /// - An error is distinct from the end and is sticky: every later call fails too (clause 13). The wrapper keeps it.
     ///

@@ -28,6 +28,21 @@ pub(super) const CASES: &[Case] = &[
     ),
     Case::new(
         'H',
+        "cursor.page.of_any_size",
+        &[10, 12],
+        "A page ends where it was asked to, and the next one of any size goes on from there.",
+        any_size,
+    ),
+    Case::new(
+        'H',
+        "cursor.page.of_any_size_in_reverse",
+        &[10, 12],
+        "So it does in reverse.",
+        any_size_in_reverse,
+    )
+    .needs(REVERSE),
+    Case::new(
+        'H',
         "cursor.page.end_repeats",
         &[10],
         "After the end, further pages are empty and say end again.",
@@ -154,6 +169,43 @@ fn page_size(f: &mut Fixture) -> CaseResult {
         pages += 1;
     }
     holds(format!("348000 bytes came in {pages} full pages"), pages >= 3)
+}
+
+fn any_size(f: &mut Fixture) -> CaseResult {
+    let rows = fill(f)?;
+    pages_of_any_size(f, &rows, Direction::Forward)
+}
+
+fn any_size_in_reverse(f: &mut Fixture) -> CaseResult {
+    let mut rows = fill(f)?;
+    rows.reverse();
+    pages_of_any_size(f, &rows, Direction::Reverse)
+}
+
+fn pages_of_any_size(f: &Fixture, rows: &[Row], direction: Direction) -> CaseResult {
+    let sizes: [&[usize]; 4] =
+        [&[0], &[1000], &[0, 4 << 10, PAGE_BYTES], &[PAGE_BYTES, PAGE_BYTES, 0, 1000]];
+    for sizes in sizes {
+        let (mut cursor, mut page, mut found) =
+            (f.cursor(KeyRange::ALL, direction)?, Page::new(), Vec::new());
+        for size in sizes.iter().cycle() {
+            page.clear();
+            page.set_full_at(*size);
+            let end = cursor.next_page(&mut page)?;
+            let claim = format!(
+                "a page that is full at {size} bytes has {}, at most an entry more",
+                page.byte_len()
+            );
+            holds(claim, page.byte_len() < size + 200)?;
+            found.extend(page_rows(&page));
+            if end == PageEnd::End {
+                break;
+            }
+            holds("a page before the end has an entry", !page.is_empty())?;
+        }
+        same_rows(format!("pages of {sizes:?} bytes"), &found, rows)?;
+    }
+    Ok(())
 }
 
 fn end_repeats(f: &mut Fixture) -> CaseResult {

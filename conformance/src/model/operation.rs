@@ -3,7 +3,7 @@
 use crate::fixture::Fixture;
 use crate::random::Random;
 use std::fmt;
-use supervm_plugin_sdk::Capability;
+use supervm_plugin_sdk::{Capability, PAGE_BYTES};
 
 /// Cursors and snapshots that an episode holds at once, each kind.
 pub(super) const SLOTS: usize = 4;
@@ -41,7 +41,7 @@ pub(crate) enum Step {
     ReadSnapshot { slot: usize, key: Bytes },
     DropSnapshot { slot: usize },
     Cursor { slot: usize, start: Bytes, end: Option<Bytes>, reverse: bool, of_snapshot: bool },
-    NextPage { slot: usize },
+    NextPage { slot: usize, full_at: usize },
     Seek { slot: usize, key: Bytes },
     DropCursor { slot: usize },
     Flush,
@@ -130,7 +130,7 @@ impl Step {
             },
             8000..8700 => Self::Seek { slot, key: bound(random) },
             8700..8900 => Self::DropCursor { slot },
-            _ => Self::NextPage { slot },
+            _ => Self::NextPage { slot, full_at: [0, 100, PAGE_BYTES][random.below(3)] },
         }
     }
 }

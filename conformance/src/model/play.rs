@@ -87,7 +87,10 @@ impl Play<'_> {
             Step::Cursor { slot, start, end, reverse, of_snapshot } => {
                 self.open_cursor(*slot, range(start, end), direction(*reverse), *of_snapshot)
             }
-            Step::NextPage { slot } => self.cursors[*slot].as_mut().map_or(Ok(()), next_page),
+            Step::NextPage { slot, full_at } => match &mut self.cursors[*slot] {
+                Some(open) => next_page(open, *full_at),
+                None => Ok(()),
+            },
             Step::Seek { slot, key } => {
                 self.cursors[*slot].as_mut().map_or(Ok(()), |cursor| seek(cursor, &key.0))
             }
@@ -162,8 +165,9 @@ impl Play<'_> {
     }
 }
 
-fn next_page(open: &mut OpenCursor) -> CaseResult {
+fn next_page(open: &mut OpenCursor, full_at: usize) -> CaseResult {
     let mut page = Page::new();
+    page.set_full_at(full_at);
     let end = open.cursor.next_page(&mut page)?;
     let found: Vec<Row> = page.iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
     let left = &open.rows[open.next..];

@@ -15,8 +15,8 @@ use supervm_plugin_sdk::{ByteBuf, Direction, KeyRange, Result, check_key, check_
 /// `VersionPruned` once the version was pruned. May be used from many threads. It keeps the storage from being closed.
 ///
 /// # Cost
-/// Where the keys that were read before had not changed since the version, one look-up for a key that had not either, and two for one that
-/// had; where they had, the other way round.
+/// One look-up for a key that has not changed since the version, and two for one that has; the other way round where most of the keys that
+/// were read before had changed.
 pub struct AsOf {
     view: View,
     version: Version,
@@ -35,7 +35,9 @@ struct Buffers {
     guess: Guess,
 }
 
-/// Has the next key changed since the version? By how many more of the last keys had than had not, up to [`Guess::MAX`].
+/// Has the next key changed since the version? A sum over the last keys, up to [`Guess::MAX`]: one that had changed counts one, one that had
+/// not takes two away. So the guess is yes where two of three or more had: to look for an old value in vain costs up to twice what a
+/// look-up of the latest does.
 #[derive(Clone, Copy, Default)]
 struct Guess(u8);
 
@@ -43,11 +45,11 @@ impl Guess {
     const MAX: u8 = 7;
 
     fn is_changed(self) -> bool {
-        self.0 > 0
+        self.0 > Self::MAX / 2
     }
 
     fn learn(&mut self, is_changed: bool) {
-        self.0 = if is_changed { (self.0 + 1).min(Self::MAX) } else { self.0.saturating_sub(1) };
+        self.0 = if is_changed { (self.0 + 1).min(Self::MAX) } else { self.0.saturating_sub(2) };
     }
 }
 
@@ -188,7 +190,7 @@ impl AsOf {
         // No version is as great as the greatest, so the range has every old value that was superseded later.
         history_key(key, self.version.next(), start);
         history_key(key, Version::MAX, end);
-        let mut rows = self.view.rows(KeyRange::new(start, Some(end)), Direction::Forward)?;
+        let mut rows = self.view.first_row(KeyRange::new(start, Some(end)))?;
         let Some((_, old)) = rows.next()? else {
             self.view.confirm(self.version)?;
             return Ok(Err(then));

@@ -54,6 +54,15 @@ impl View {
         }
     }
 
+    /// As [`rows`](Self::rows), forward, for the sake of the first one.
+    pub(super) fn first_row(&self, range: KeyRange<'_>) -> Result<Rows> {
+        let cursor = match self {
+            Self::Moment(snapshot) => snapshot.cursor(range, Direction::Forward),
+            Self::Live(storage) => storage.cursor(range, Direction::Forward),
+        };
+        cursor.map(Rows::one_at_first)
+    }
+
     /// Was `version` still readable, after old values were read?
     pub(super) fn confirm(&self, version: Version) -> Result<()> {
         let Self::Live(storage) = self else { return Ok(()) };

@@ -1,14 +1,20 @@
 //! Readers over the pages of a cursor.
 
 use std::fmt;
-use supervm_plugin_sdk::{Cursor, Error, ErrorKind, Page, PageEnd, Result};
+use supervm_plugin_sdk::{Cursor, Error, ErrorKind, PAGE_BYTES, Page, PageEnd, Result};
 
 /// An owned key and value.
 pub type Entry = (Vec<u8>, Vec<u8>);
 
+/// Bytes of the page that a scan begins with: who wants but a few entries does not pay for hundreds.
+const FIRST_PAGE_BYTES: usize = 4 << 10;
+/// By how much each page is larger than the one before it, up to [`PAGE_BYTES`].
+const PAGE_GROWTH: usize = 4;
+
 /// Reads the entries of a cursor one by one, each lent until the next call.
 ///
-/// A scan costs one call into the plugin per page of about 64 KiB and no allocation per row.
+/// A scan costs one call into the plugin per page and no allocation per row. The first page has about 4 KiB, and each is larger than the
+/// one before it, up to 64 KiB.
 ///
 /// # Behavior
 /// - A failure is never taken for the end: it is returned, and so by every later call (clause 13).
@@ -26,6 +32,8 @@ pub type Entry = (Vec<u8>, Vec<u8>);
 /// ```
 pub struct Rows {
     cursor: Box<dyn Cursor>,
+    /// Bytes that fill the first page, from the start or after a search.
+    first_page_bytes: usize,
     page: Page,
     /// Where in `page` the next entry begins; at the page's end, another page is needed.
     offset: usize,
@@ -50,7 +58,18 @@ impl fmt::Debug for Rows {
 impl Rows {
     /// Reads what is ahead of `cursor`.
     pub fn new(cursor: Box<dyn Cursor>) -> Self {
-        Self { cursor, page: Page::new(), offset: 0, state: State::Reading }
+        Self::with_first_page(cursor, FIRST_PAGE_BYTES)
+    }
+
+    /// Reads what is ahead of `cursor`, the first entry alone: for who may not need another one.
+    pub fn one_at_first(cursor: Box<dyn Cursor>) -> Self {
+        Self::with_first_page(cursor, 0)
+    }
+
+    fn with_first_page(cursor: Box<dyn Cursor>, first_page_bytes: usize) -> Self {
+        let mut page = Page::new();
+        page.set_full_at(first_page_bytes);
+        Self { cursor, first_page_bytes, page, offset: 0, state: State::Reading }
     }
 
     /// The next entry; `None` at the end.
@@ -105,6 +124,7 @@ impl Rows {
             return Err(error.repeated());
         }
         self.page.clear();
+        self.page.set_full_at(self.first_page_bytes);
         self.offset = 0;
         self.state = State::Reading;
         self.cursor.seek(key).map_err(|error| fail(&mut self.state, error))
@@ -119,7 +139,10 @@ impl Rows {
         }
         self.page.clear();
         self.offset = 0;
-        match self.cursor.next_page(&mut self.page) {
+        let read = self.cursor.next_page(&mut self.page);
+        let grown = (self.page.full_at() * PAGE_GROWTH).clamp(FIRST_PAGE_BYTES, PAGE_BYTES);
+        self.page.set_full_at(grown);
+        match read {
             Ok(PageEnd::End) => self.state = State::LastPage,
             Ok(PageEnd::More) if self.page.is_empty() => {
                 return Err(fail(&mut self.state, broken("an empty page came before the end")));
@@ -240,6 +263,37 @@ mod tests {
         rows.seek(b"d").expect("no failure");
         assert_eq!(rows.next().expect_err("unplugged").kind(), ErrorKind::Io);
         assert_eq!(rows.seek(b"a").expect_err("sticky").kind(), ErrorKind::Io);
+    }
+
+    /// Never ends, and answers with the size of the page that was asked for as the value.
+    struct Sizes;
+
+    impl Cursor for Sizes {
+        fn next_page(&mut self, page: &mut Page) -> Result<PageEnd> {
+            let _ = page.push(b"asked for", &page.full_at().to_le_bytes());
+            Ok(PageEnd::More)
+        }
+
+        fn seek(&mut self, _: &[u8]) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn pages_grow_from_a_small_one_and_begin_small_again_after_a_search() {
+        let sizes = |rows: &mut Rows| {
+            [(); 5].map(|()| {
+                let (_, size) = rows.next().expect("no failure").expect("an entry");
+                usize::from_le_bytes(size.try_into().expect("a size"))
+            })
+        };
+        let mut rows = Rows::new(Box::new(Sizes));
+        let grown = [4 << 10, 16 << 10, PAGE_BYTES, PAGE_BYTES, PAGE_BYTES];
+        assert_eq!(sizes(&mut rows), grown);
+        rows.seek(b"").expect("no failure");
+        assert_eq!(sizes(&mut rows), grown);
+        let mut rows = Rows::one_at_first(Box::new(Sizes));
+        assert_eq!(sizes(&mut rows), [0, 4 << 10, 16 << 10, PAGE_BYTES, PAGE_BYTES]);
     }
 
     #[test]

@@ -379,12 +379,17 @@ unsafe fn on_cursor<T>(
     contain(operation, || shared.poison(), || body(cursor))
 }
 
-unsafe extern "C" fn cursor_next_page(data: Data, page: &mut ByteBuf) -> AbiResult<u8> {
+unsafe extern "C" fn cursor_next_page(
+    data: Data,
+    entries: &mut ByteBuf,
+    full_at: usize,
+) -> AbiResult<u8> {
     // SAFETY: `data` belongs to the table `CURSOR`, and the importing side calls through `&mut`.
     unsafe {
         on_cursor(data, "next_page", |cursor| {
-            lend(page, Page::from_buffer, Page::into_buffer, |page| cursor.next_page(page))
-                .map(|end| end as u8)
+            let wrap = |entries| Page::from_buffer(entries, full_at);
+            let end = lend(entries, wrap, Page::into_buffer, |page| cursor.next_page(page))?;
+            Ok(end as u8)
         })
     }
 }

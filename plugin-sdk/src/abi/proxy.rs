@@ -181,7 +181,8 @@ impl Drop for CursorProxy {
 impl Cursor for CursorProxy {
     #[inline]
     fn next_page(&mut self, page: &mut Page) -> Result<PageEnd> {
-        match call!(self.0, next_page, page.buffer())? {
+        let full_at = page.full_at();
+        match call!(self.0, next_page, page.buffer(), full_at)? {
             0 => Ok(PageEnd::More),
             1 => Ok(PageEnd::End),
             other => Err(Error::new(

@@ -83,8 +83,8 @@ pub struct CursorObject {
 #[sabi(kind(Prefix(prefix_ref = CursorFunctionsRef)))]
 #[sabi(missing_field(panic))]
 pub struct CursorFunctions {
-    /// Appends to the page's buffer; returns the code of a [`PageEnd`](crate::PageEnd).
-    pub next_page: unsafe extern "C" fn(Data, &mut ByteBuf) -> AbiResult<u8>,
+    /// Appends to the page's buffer until it has so many bytes; returns the code of a [`PageEnd`](crate::PageEnd).
+    pub next_page: unsafe extern "C" fn(Data, &mut ByteBuf, usize) -> AbiResult<u8>,
     pub seek: unsafe extern "C" fn(Data, RSlice<'_, u8>) -> AbiResult<()>,
     #[sabi(last_prefix_field)]
     pub drop: unsafe extern "C" fn(Data) -> AbiResult<()>,

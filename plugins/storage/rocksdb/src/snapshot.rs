@@ -138,9 +138,11 @@ impl StorageSnapshot for RocksDbSnapshot {
 }
 
 pub(crate) struct RocksDbCursor {
-    /// On the next entry; `None` over a range that can have none.
+    /// `None` over a range that can have no entry.
     iterator: Option<OwnedIterator>,
     direction: Direction,
+    /// Does the iterator stand on the last entry that was read, and not on the next one? It goes on when another one is wanted.
+    is_read: bool,
 }
 
 impl RocksDbCursor {
@@ -167,7 +169,7 @@ impl RocksDbCursor {
             }
             owned
         });
-        Self { iterator: owned, direction }
+        Self { iterator: owned, direction, is_read: false }
     }
 }
 
@@ -176,13 +178,16 @@ impl Cursor for RocksDbCursor {
         let Some(OwnedIterator { iterator, .. }) = &mut self.iterator else {
             return Ok(PageEnd::End);
         };
-        while let Some((key, value)) = iterator.item() {
-            let has_room = page.push(key, value);
-            match self.direction {
-                Direction::Forward => iterator.next(),
-                Direction::Reverse => iterator.prev(),
+        loop {
+            if self.is_read && iterator.valid() {
+                match self.direction {
+                    Direction::Forward => iterator.next(),
+                    Direction::Reverse => iterator.prev(),
+                }
             }
-            if !has_room {
+            let Some((key, value)) = iterator.item() else { break };
+            self.is_read = true;
+            if !page.push(key, value) {
                 return Ok(PageEnd::More);
             }
         }
@@ -193,6 +198,7 @@ impl Cursor for RocksDbCursor {
 
     fn seek(&mut self, key: &[u8]) -> Result<()> {
         if let Some(OwnedIterator { iterator, .. }) = &mut self.iterator {
+            self.is_read = false;
             // RocksDB clamps the key to the iterator's bounds.
             match self.direction {
                 Direction::Forward => iterator.seek(key),

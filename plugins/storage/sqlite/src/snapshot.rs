@@ -11,6 +11,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, Rows};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use supervm_plugin_sdk::PAGE_BYTES;
 use supervm_plugin_sdk::prelude::*;
 
 /// Pages that are read with one search, at most; 64 KiB each.
@@ -139,6 +140,9 @@ impl SqliteCursor {
     fn read(&mut self, page: &mut Page) -> Result<()> {
         let Self { view, ahead, ready, spare, pages } = self;
         let range = ahead.range();
+        // Who asks for less than a whole page may not want more after it.
+        let is_whole = page.full_at() >= PAGE_BYTES;
+        let further_pages = if is_whole { *pages - 1 } else { 0 };
         let last = view.read("next_page", |connection| {
             let mut statement = connection.prepare_cached(scan(range, ahead.direction()))?;
             let mut rows = match range.end {
@@ -146,7 +150,7 @@ impl SqliteCursor {
                 None => statement.query((range.start,)),
             }?;
             let mut last = fill(page, &mut rows)?;
-            for _ in 1..*pages {
+            for _ in 0..further_pages {
                 if last.is_none() {
                     break;
                 }
@@ -160,13 +164,22 @@ impl SqliteCursor {
             Some(last) => ahead.pass(&last),
             None => ahead.finish(),
         }
-        *pages = (*pages * 2).min(PAGES_MAX);
+        if is_whole {
+            *pages = (*pages * 2).min(PAGES_MAX);
+        }
         Ok(())
     }
 }
 
 impl Cursor for SqliteCursor {
     fn next_page(&mut self, page: &mut Page) -> Result<PageEnd> {
+        if page.full_at() < PAGE_BYTES
+            && let Some((next, _)) = self.ready.front().and_then(|ready| ready.iter().next())
+        {
+            // What is ready is more than is wanted.
+            let next = next.to_vec();
+            self.seek(&next)?;
+        }
         match self.ready.pop_front() {
             // The page that comes in is empty, and its memory serves for a later one.
             Some(ready) => self.spare.push(std::mem::replace(page, ready)),
