@@ -30,14 +30,14 @@ fn main() {
     let [lmdb, memory, sqlite] = ["lmdb", "memory", "sqlite"].map(|name| Backend::new(name, &data));
     let mut candidates = [
         Candidate::new("lmdb: heed", || Box::new(HeedLeg::open(lmdb.copy()))),
-        Candidate::new("lmdb: supervm linked", || Box::new(lmdb.linked())),
-        Candidate::new("lmdb: supervm .so", || Box::new(lmdb.loaded())),
+        Candidate::new("lmdb: supervm linked", || Box::new(lmdb.linked(lmdb.copy()))),
+        Candidate::new("lmdb: supervm .so", || Box::new(lmdb.loaded(lmdb.copy()))),
         Candidate::new("sqlite: rusqlite", || Box::new(RusqliteLeg::open(sqlite.copy()))),
-        Candidate::new("sqlite: supervm linked", || Box::new(sqlite.linked())),
-        Candidate::new("sqlite: supervm .so", || Box::new(sqlite.loaded())),
+        Candidate::new("sqlite: supervm linked", || Box::new(sqlite.linked(sqlite.copy()))),
+        Candidate::new("sqlite: supervm .so", || Box::new(sqlite.loaded(sqlite.copy()))),
         Candidate::new("memory: BTreeMap", || Box::new(MapLeg::filled(&data))),
-        Candidate::new("memory: supervm linked", || Box::new(memory.linked())),
-        Candidate::new("memory: supervm .so", || Box::new(memory.loaded())),
+        Candidate::new("memory: supervm linked", || Box::new(memory.linked(memory.copy()))),
+        Candidate::new("memory: supervm .so", || Box::new(memory.loaded(memory.copy()))),
         Candidate::new("peer: redb, synced", || Box::new(RedbLeg::filled(&data))),
     ];
     // Writing changes what the first two expect to read, so it comes last.

@@ -8,7 +8,7 @@ use std::env;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use supervm_plugin_sdk::OpenMode;
 use supervm_plugin_sdk::load::{self, Plugin};
 use tempfile::TempDir;
@@ -40,7 +40,7 @@ static BUILD_DIR: LazyLock<PathBuf> = LazyLock::new(build_dir);
 pub struct Backend<'a> {
     name: &'static str,
     data: &'a Data,
-    image: OnceCell<TempDir>,
+    image: OnceCell<Arc<TempDir>>,
 }
 
 impl<'a> Backend<'a> {
@@ -50,9 +50,9 @@ impl<'a> Backend<'a> {
     }
 
     /// A copy, on disk, of the directory that the backend has filled and closed.
-    pub fn copy(&self) -> TempDir {
+    pub fn copy(&self) -> Arc<TempDir> {
         let image = self.image.get_or_init(|| self.fill());
-        let copy = scratch_dir();
+        let copy = Arc::new(scratch_dir());
         for file in fs::read_dir(image.path()).expect("the image is a directory") {
             let file = file.expect("the image can be listed");
             let to = copy.path().join(file.file_name());
@@ -63,22 +63,23 @@ impl<'a> Backend<'a> {
         copy
     }
 
-    /// The backend that is linked into this program, over a copy.
-    pub fn linked(&self) -> SupervmLeg {
-        SupervmLeg::open(&linked(self.name), self.copy(), OpenMode::MustExist)
+    /// The backend that is linked into this program, over `copy`.
+    pub fn linked(&self, copy: Arc<TempDir>) -> SupervmLeg {
+        SupervmLeg::open(&linked(self.name), copy, OpenMode::MustExist)
     }
 
-    /// The backend that is loaded from its shared library, over a copy.
-    pub fn loaded(&self) -> SupervmLeg {
+    /// The backend that is loaded from its shared library, over `copy`.
+    pub fn loaded(&self, copy: Arc<TempDir>) -> SupervmLeg {
         let library = format!("{DLL_PREFIX}supervm_storage_{}{DLL_SUFFIX}", self.name);
         // A dependency of a program has its shared library made beside what is linked in, from the same sources.
         let libraries = BUILD_DIR.join("deps");
         let plugin = load::library(&libraries.join(library), &libraries, None);
-        SupervmLeg::open(&plugin.expect("it loads"), self.copy(), OpenMode::MustExist)
+        SupervmLeg::open(&plugin.expect("it loads"), copy, OpenMode::MustExist)
     }
 
-    fn fill(&self) -> TempDir {
-        let mut leg = SupervmLeg::open(&linked(self.name), scratch_dir(), OpenMode::Create);
+    fn fill(&self) -> Arc<TempDir> {
+        let mut leg =
+            SupervmLeg::open(&linked(self.name), Arc::new(scratch_dir()), OpenMode::Create);
         self.data.fill().for_each(|batch| leg.write(&batch));
         leg.close()
     }

@@ -16,6 +16,9 @@ use std::{fmt, iter};
 /// A measurement that the guard calls void is made anew, so often at most.
 const ATTEMPTS_MAX: usize = 3;
 
+/// A measurement has so many parts; between two of them the legs change places.
+const PARTS: usize = 4;
+
 /// What was measured.
 #[derive(Debug, Clone, Serialize)]
 pub struct Cell {
@@ -100,7 +103,7 @@ impl Cell {
             keys: data.shape().keys,
             row_bytes: data.shape().row_bytes,
             operation,
-            rounds: selection.rounds,
+            rounds: times.of(RAW).len(),
             attempts,
             rates,
             guard,
@@ -150,8 +153,18 @@ fn measure(
     source: &mut Source<'_>,
     selection: &Selection,
 ) -> (Times, Estimate) {
-    let mut contenders: Vec<_> = legs.all().iter_mut().map(Contender::new).collect();
-    let times = take_turns(&mut contenders, source, selection.rounds, selection.block);
+    // After a write the copies no longer are what a leg can be opened over without more work for some.
+    let rotates = source.operation() != Operation::Batch;
+    let parts = if rotates { PARTS } else { 1 };
+    let mut times = Times::default();
+    for part in 0..parts {
+        if part > 0 {
+            legs.rotate();
+        }
+        let mut contenders: Vec<_> = legs.all().iter_mut().map(Contender::new).collect();
+        let rounds = selection.rounds.div_ceil(parts);
+        times.append(take_turns(&mut contenders, source, rounds, selection.block));
+    }
     let guard = Estimate::of(&times.ratios(RAW_AGAIN));
     (times, guard)
 }

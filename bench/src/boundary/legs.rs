@@ -10,7 +10,9 @@ use crate::legs::LevelDbLeg;
 use crate::legs::RocksDbLeg;
 use crate::legs::{HeedLeg, MapLeg, RusqliteLeg};
 use hdrhistogram::Histogram;
+use std::sync::Arc;
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// Index of the database's own crate among the [`Legs`]: what the others are compared with.
 pub(super) const RAW: usize = 0;
@@ -21,12 +23,17 @@ pub(super) const LINKED: usize = 2;
 /// The backend loaded from its shared library.
 pub(super) const LOADED: usize = 3;
 
+/// All legs.
+const LEGS: [usize; 4] = [RAW, RAW_AGAIN, LINKED, LOADED];
+
 /// The legs, open and warm.
 pub(super) struct Legs<'a> {
     name: &'static str,
     backend: Backend<'a>,
     data: &'a Data,
     clock: Clock,
+    /// What each leg is over.
+    copies: Vec<Arc<TempDir>>,
     runners: Vec<Runner>,
 }
 
@@ -42,16 +49,26 @@ impl<'a> Legs<'a> {
     /// Opens all four of the backend `name`.
     pub(super) fn open(name: &'static str, data: &'a Data, clock: Clock) -> Self {
         let backend = Backend::new(name, data);
-        let mut legs = Self { name, backend, data, clock, runners: Vec::new() };
-        legs.runners = [RAW, RAW_AGAIN, LINKED, LOADED].map(|index| legs.runner(index)).into();
+        let (copies, runners) = (Vec::new(), Vec::new());
+        let mut legs = Self { name, backend, data, clock, copies, runners };
+        legs.reopen();
         legs
     }
 
-    /// Opens all of them anew, over new copies; one after the other, because memory may not have room for all twice.
+    /// Opens all of them anew, over new copies.
     pub(super) fn reopen(&mut self) {
-        for index in 0..self.runners.len() {
-            self.runners[index] = self.runner(index);
-        }
+        // First of all, because memory may not have room for all twice.
+        self.runners.clear();
+        self.copies = LEGS.map(|_| self.backend.copy()).into();
+        self.runners = LEGS.map(|index| self.runner(index)).into();
+    }
+
+    /// Opens all of them anew, each over the copy of the one before it: a copy that lies well in memory is everybody's once in as many
+    /// times as there are legs.
+    pub(super) fn rotate(&mut self) {
+        self.runners.clear();
+        self.copies.rotate_right(1);
+        self.runners = LEGS.map(|index| self.runner(index)).into();
     }
 
     pub(super) fn all(&mut self) -> &mut [Runner] {
@@ -66,10 +83,11 @@ impl<'a> Legs<'a> {
     /// Opens one and reads everything, which has to be what was filled in.
     fn runner(&self, index: usize) -> Runner {
         // A backend copies by itself.
+        let copy = self.copies[index].clone();
         let (leg, reading): (Box<dyn Measured>, _) = match index {
-            LINKED => (Box::new(self.backend.linked()), Reading::InPlace),
-            LOADED => (Box::new(self.backend.loaded()), Reading::InPlace),
-            _ => (raw(self.name, &self.backend, self.data), Reading::Copied),
+            LINKED => (Box::new(self.backend.linked(copy)), Reading::InPlace),
+            LOADED => (Box::new(self.backend.loaded(copy)), Reading::InPlace),
+            _ => (raw(self.name, copy, self.data), Reading::Copied),
         };
         let mut runner = Runner { leg, reading, buffer: Vec::new(), clock: self.clock };
         let everything = 0..self.data.keys().len();
@@ -103,15 +121,15 @@ impl Runner {
     }
 }
 
-fn raw(name: &str, backend: &Backend<'_>, data: &Data) -> Box<dyn Measured> {
+fn raw(name: &str, copy: Arc<TempDir>, data: &Data) -> Box<dyn Measured> {
     match name {
         "memory" => Box::new(MapLeg::filled(data)),
-        "lmdb" => Box::new(HeedLeg::open(backend.copy())),
+        "lmdb" => Box::new(HeedLeg::open(copy)),
         #[cfg(feature = "leveldb")]
-        "leveldb" => Box::new(LevelDbLeg::open(backend.copy())),
+        "leveldb" => Box::new(LevelDbLeg::open(copy)),
         #[cfg(feature = "rocksdb")]
-        "rocksdb" => Box::new(RocksDbLeg::open(backend.copy())),
-        "sqlite" => Box::new(RusqliteLeg::open(backend.copy())),
+        "rocksdb" => Box::new(RocksDbLeg::open(copy)),
+        "sqlite" => Box::new(RusqliteLeg::open(copy)),
         other => panic!("{other} has no leg of its own crate"),
     }
 }

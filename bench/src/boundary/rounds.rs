@@ -22,13 +22,21 @@ impl<'a> Contender<'a> {
 }
 
 /// What the rounds gave.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Times {
     /// Seconds an entry, for each contender and round.
     seconds: Vec<Vec<f64>>,
 }
 
 impl Times {
+    /// Adds the rounds of `other`, which has the same contenders.
+    pub(super) fn append(&mut self, other: Self) {
+        self.seconds.resize_with(other.seconds.len(), Vec::new);
+        for (own, mut other) in self.seconds.iter_mut().zip(other.seconds) {
+            own.append(&mut other);
+        }
+    }
+
     /// Seconds an entry, for each round.
     pub(super) fn of(&self, contender: usize) -> &[f64] {
         &self.seconds[contender]

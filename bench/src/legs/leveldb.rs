@@ -9,6 +9,7 @@ use leveldb_sys::*;
 use std::ffi::{CString, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::{ptr, slice};
 use supervm_plugin_sdk::KeyRange;
 use supervm_storage_leveldb::LevelDbConfig;
@@ -28,12 +29,12 @@ pub struct LevelDbLeg {
     read: *mut leveldb_readoptions_t,
     write: *mut leveldb_writeoptions_t,
     // Dropped after the database that is in it.
-    _dir: TempDir,
+    _dir: Arc<TempDir>,
 }
 
 impl LevelDbLeg {
     /// Opens what the backend has filled.
-    pub fn open(dir: TempDir) -> Self {
+    pub fn open(dir: Arc<TempDir>) -> Self {
         let config = LevelDbConfig::default();
         // SAFETY: every object is new, and is freed in `drop`; the database is closed before its cache and its filter are.
         unsafe {

@@ -8,6 +8,7 @@ use heed::types::Bytes;
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, RoTxn, WithoutTls};
 use std::fmt;
 use std::ops::Bound;
+use std::sync::Arc;
 use supervm_plugin_sdk::KeyRange;
 use supervm_storage_lmdb::LmdbConfig;
 use tempfile::TempDir;
@@ -18,7 +19,7 @@ pub struct HeedLeg {
     db: Database<'static, Bytes, Bytes>,
     env: Env<WithoutTls>,
     // Dropped after the environment that is in it.
-    _dir: TempDir,
+    _dir: Arc<TempDir>,
 }
 
 impl fmt::Debug for HeedLeg {
@@ -29,7 +30,7 @@ impl fmt::Debug for HeedLeg {
 
 impl HeedLeg {
     /// Opens what the backend has filled.
-    pub fn open(dir: TempDir) -> Self {
+    pub fn open(dir: Arc<TempDir>) -> Self {
         let config = LmdbConfig::default();
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
         options.map_size(config.map_bytes_max.0 as usize).max_readers(config.readers_max);

@@ -5,6 +5,7 @@ use crate::data::Put;
 use crate::leg::Leg;
 use rocksdb::{ColumnFamily, DB, DEFAULT_COLUMN_FAMILY_NAME, ReadOptions, WriteBatch};
 use std::fmt;
+use std::sync::Arc;
 use supervm_plugin_sdk::KeyRange;
 use supervm_storage_rocksdb::{RocksDbConfig, database_options};
 use tempfile::TempDir;
@@ -14,7 +15,7 @@ pub struct RocksDbLeg {
     db: DB,
     read: ReadOptions,
     // Dropped after the database that is in it.
-    _dir: TempDir,
+    _dir: Arc<TempDir>,
 }
 
 impl fmt::Debug for RocksDbLeg {
@@ -25,7 +26,7 @@ impl fmt::Debug for RocksDbLeg {
 
 impl RocksDbLeg {
     /// Opens what the backend has filled.
-    pub fn open(dir: TempDir) -> Self {
+    pub fn open(dir: Arc<TempDir>) -> Self {
         let options = database_options(&RocksDbConfig::default());
         let families = [(DEFAULT_COLUMN_FAMILY_NAME, options.clone())];
         let db = DB::open_cf_with_opts(&options, dir.path(), families).expect("the image opens");

@@ -4,6 +4,7 @@
 use crate::data::Put;
 use crate::leg::Leg;
 use rusqlite::{Connection, OpenFlags, Rows};
+use std::sync::Arc;
 use supervm_plugin_sdk::KeyRange;
 use supervm_storage_sqlite::SqliteConfig;
 use tempfile::TempDir;
@@ -19,12 +20,12 @@ pub struct RusqliteLeg {
     reader: Connection,
     writer: Connection,
     // Dropped after the connections to what is in it.
-    _dir: TempDir,
+    _dir: Arc<TempDir>,
 }
 
 impl RusqliteLeg {
     /// Opens what the backend has filled.
-    pub fn open(dir: TempDir) -> Self {
+    pub fn open(dir: Arc<TempDir>) -> Self {
         let config = SqliteConfig::default();
         let connect = |flags, cache_bytes: u64| {
             let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -2,6 +2,7 @@
 
 use crate::data::Put;
 use crate::leg::Leg;
+use std::sync::Arc;
 use supervm_plugin_sdk::load::Plugin;
 use supervm_plugin_sdk::prelude::*;
 use tempfile::TempDir;
@@ -15,19 +16,19 @@ pub struct SupervmLeg {
     page: Page,
     batch: WriteBatch,
     // Dropped after the storage that is in it.
-    dir: TempDir,
+    dir: Arc<TempDir>,
 }
 
 impl SupervmLeg {
     /// Opens the storage in `dir`.
-    pub fn open(plugin: &Plugin, dir: TempDir, mode: OpenMode) -> Self {
+    pub fn open(plugin: &Plugin, dir: Arc<TempDir>, mode: OpenMode) -> Self {
         let storage = plugin.open_storage(dir.path(), "", mode).expect("the image opens");
         let (value, values) = (ByteBuf::new(), Values::new());
         Self { storage, value, values, page: Page::new(), batch: WriteBatch::new(), dir }
     }
 
     /// Closes the storage, with nothing left to be tidied up in the background, and leaves its directory.
-    pub fn close(self) -> TempDir {
+    pub fn close(self) -> Arc<TempDir> {
         if self.storage.capabilities().has(Capability::Compact) {
             self.storage.compact(KeyRange::ALL).expect("compact");
         }
