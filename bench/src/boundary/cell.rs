@@ -4,14 +4,13 @@ use super::Selection;
 use super::clock::Clock;
 use super::goal::{self, Goal};
 use super::latency::{self, Latency};
-use super::legs::{LINKED, LOADED, Legs, RAW, RAW_AGAIN, Runner};
+use super::legs::{LINKED, LOADED, Legs, RAW, RAW_AGAIN};
 use super::operation::Operation;
 use super::rounds::{Contender, Times, take_turns};
-use super::work::{Reading, Source, Work};
-use crate::data::Total;
+use super::work::{Reading, Source};
 use crate::statistics::Estimate;
 use serde::Serialize;
-use std::{fmt, iter};
+use std::fmt;
 
 /// A measurement that the guard calls void is made anew, so often at most.
 const ATTEMPTS_MAX: usize = 3;
@@ -84,10 +83,10 @@ impl Cell {
         let data = legs.data();
         let mut source = Source::new(operation, data);
         let mut attempts = 1;
-        let (mut times, mut guard) = measure(legs, &mut source, selection);
+        let (mut times, mut guard) = measure(operation, legs, &mut source, selection);
         while !guard.passes_guard() && attempts < ATTEMPTS_MAX {
             legs.reopen();
-            (times, guard) = measure(legs, &mut source, selection);
+            (times, guard) = measure(operation, legs, &mut source, selection);
             attempts += 1;
         }
         if operation == Operation::Batch {
@@ -149,20 +148,21 @@ impl fmt::Display for Cell {
 
 /// The times of all legs, and the guard.
 fn measure(
+    operation: Operation,
     legs: &mut Legs<'_>,
     source: &mut Source<'_>,
     selection: &Selection,
 ) -> (Times, Estimate) {
-    // After a write the copies no longer are what a leg can be opened over without more work for some.
-    let rotates = source.operation() != Operation::Batch;
-    let parts = if rotates { PARTS } else { 1 };
     let mut times = Times::default();
-    for part in 0..parts {
-        if part > 0 {
-            legs.rotate();
+    for part in 0..PARTS {
+        match operation {
+            _ if part == 0 => {}
+            // What was written in memory does not outlive a leg.
+            Operation::Batch => legs.reopen(),
+            _ => legs.rotate(),
         }
         let mut contenders: Vec<_> = legs.all().iter_mut().map(Contender::new).collect();
-        let rounds = selection.rounds.div_ceil(parts);
+        let rounds = selection.rounds.div_ceil(PARTS);
         times.append(take_turns(&mut contenders, source, rounds, selection.block));
     }
     let guard = Estimate::of(&times.ratios(RAW_AGAIN));
@@ -195,10 +195,7 @@ fn in_place(
 
 /// Reads everything through every leg: after the same writes, all hold the same.
 fn compare_content(legs: &mut Legs<'_>) {
-    let data = legs.data();
-    let everything = Work::Scan(data, iter::once(0..data.keys().len()).collect());
-    let total = |runner: &mut Runner| runner.run(&everything).1;
-    let totals: Vec<Total> = legs.all().iter_mut().map(total).collect();
+    let (data, totals) = (legs.data(), legs.totals());
     assert!(totals.iter().all(|total| *total == totals[0]), "the legs differ: {totals:?}");
     assert_ne!(totals[0], data.total(0..data.keys().len()), "nothing was written");
 }

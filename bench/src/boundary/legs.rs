@@ -10,6 +10,7 @@ use crate::legs::LevelDbLeg;
 use crate::legs::RocksDbLeg;
 use crate::legs::{HeedLeg, MapLeg, RusqliteLeg};
 use hdrhistogram::Histogram;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -34,6 +35,8 @@ pub(super) struct Legs<'a> {
     clock: Clock,
     /// What each leg is over.
     copies: Vec<Arc<TempDir>>,
+    /// How often they were opened.
+    turn: usize,
     runners: Vec<Runner>,
 }
 
@@ -50,25 +53,48 @@ impl<'a> Legs<'a> {
     pub(super) fn open(name: &'static str, data: &'a Data, clock: Clock) -> Self {
         let backend = Backend::new(name, data);
         let (copies, runners) = (Vec::new(), Vec::new());
-        let mut legs = Self { name, backend, data, clock, copies, runners };
+        let mut legs = Self { name, backend, data, clock, copies, turn: 0, runners };
         legs.reopen();
         legs
     }
 
     /// Opens all of them anew, over new copies.
     pub(super) fn reopen(&mut self) {
-        // First of all, because memory may not have room for all twice.
         self.runners.clear();
         self.copies = LEGS.map(|_| self.backend.copy()).into();
-        self.runners = LEGS.map(|index| self.runner(index)).into();
+        self.turn += 1;
+        self.open_all();
+        self.check_content();
     }
 
-    /// Opens all of them anew, each over the copy of the one before it: a copy that lies well in memory is everybody's once in as many
-    /// times as there are legs.
+    /// Opens all of them anew, each over the copy of the one before it, and another one first: where data lie well in memory, and who
+    /// came first, is everybody's luck once in as many times as there are legs.
     pub(super) fn rotate(&mut self) {
         self.runners.clear();
         self.copies.rotate_right(1);
-        self.runners = LEGS.map(|index| self.runner(index)).into();
+        self.turn += 1;
+        self.open_all();
+        self.check_content();
+    }
+
+    fn open_all(&mut self) {
+        let first = self.turn % LEGS.len();
+        let mut runners: Vec<_> =
+            (0..LEGS.len()).map(|place| self.runner((first + place) % LEGS.len())).collect();
+        runners.rotate_right(first);
+        self.runners = runners;
+    }
+
+    /// Reads everything, which has to be what was filled in.
+    fn check_content(&mut self) {
+        let all = self.data.total(0..self.data.keys().len());
+        assert!(self.totals().iter().all(|total| *total == all), "a leg holds something else");
+    }
+
+    /// What each leg holds. Reads everything, which also warms them up.
+    pub(super) fn totals(&mut self) -> Vec<Total> {
+        let everything = Work::Scan(self.data, iter::once(0..self.data.keys().len()).collect());
+        self.runners.iter_mut().map(|runner| runner.run(&everything).1).collect()
     }
 
     pub(super) fn all(&mut self) -> &mut [Runner] {
@@ -80,20 +106,15 @@ impl<'a> Legs<'a> {
         self.data
     }
 
-    /// Opens one and reads everything, which has to be what was filled in.
     fn runner(&self, index: usize) -> Runner {
-        // A backend copies by itself.
         let copy = self.copies[index].clone();
+        // A backend copies by itself.
         let (leg, reading): (Box<dyn Measured>, _) = match index {
             LINKED => (Box::new(self.backend.linked(copy)), Reading::InPlace),
             LOADED => (Box::new(self.backend.loaded(copy)), Reading::InPlace),
             _ => (raw(self.name, copy, self.data), Reading::Copied),
         };
-        let mut runner = Runner { leg, reading, buffer: Vec::new(), clock: self.clock };
-        let everything = 0..self.data.keys().len();
-        let total = runner.run(&Work::Scan(self.data, vec![everything.clone()])).1;
-        assert_eq!(total, self.data.total(everything), "a leg holds something else");
-        runner
+        Runner { leg, reading, buffer: Vec::new(), clock: self.clock }
     }
 }
 

@@ -84,11 +84,6 @@ impl<'a> Source<'a> {
         Self { data, operation, queries, next_query: 0, next_version: 1, random }
     }
 
-    /// What is done.
-    pub(super) fn operation(&self) -> Operation {
-        self.operation
-    }
-
     /// Work that is another one each time. A unit is a `get`, a `multi_get`, a scan or a batch.
     pub(super) fn next(&mut self, units: usize) -> Work<'_> {
         match self.operation {
