@@ -3,7 +3,7 @@
 use super::pruned;
 use crate::layout::{Meta, Version};
 use crate::storage::{Rows, Snapshot, Storage};
-use supervm_plugin_sdk::{ByteBuf, Capability, Direction, KeyRange, Result};
+use supervm_plugin_sdk::{ByteBuf, Capability, Cursor, Direction, KeyRange, Result};
 
 /// A read view of a storage of chain state.
 pub(crate) enum View {
@@ -48,19 +48,19 @@ impl View {
     }
 
     pub(crate) fn rows(&self, range: KeyRange<'_>, direction: Direction) -> Result<Rows> {
-        match self {
-            Self::Moment(snapshot) => snapshot.rows(range, direction),
-            Self::Live(storage) => storage.rows(range, direction),
-        }
+        self.cursor(range, direction).map(Rows::new)
     }
 
     /// As [`rows`](Self::rows), forward, for the sake of the first one.
     pub(super) fn first_row(&self, range: KeyRange<'_>) -> Result<Rows> {
-        let cursor = match self {
-            Self::Moment(snapshot) => snapshot.cursor(range, Direction::Forward),
-            Self::Live(storage) => storage.cursor(range, Direction::Forward),
-        };
-        cursor.map(Rows::one_at_first)
+        self.cursor(range, Direction::Forward).map(Rows::one_at_first)
+    }
+
+    fn cursor(&self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn Cursor>> {
+        match self {
+            Self::Moment(snapshot) => snapshot.cursor(range, direction),
+            Self::Live(storage) => storage.cursor(range, direction),
+        }
     }
 
     /// Was `version` still readable, after old values were read?
