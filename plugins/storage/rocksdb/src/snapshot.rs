@@ -141,8 +141,8 @@ pub(crate) struct RocksDbCursor {
     /// `None` over a range that can have no entry.
     iterator: Option<OwnedIterator>,
     direction: Direction,
-    /// Does the iterator stand on the last entry that was read, and not on the next one? It goes on when another one is wanted.
-    is_read: bool,
+    /// Does the iterator stand on the entry that filled a page, and not on the next one? It goes on when another page is wanted.
+    is_on_last_read: bool,
 }
 
 impl RocksDbCursor {
@@ -169,7 +169,7 @@ impl RocksDbCursor {
             }
             owned
         });
-        Self { iterator: owned, direction, is_read: false }
+        Self { iterator: owned, direction, is_on_last_read: false }
     }
 }
 
@@ -178,18 +178,19 @@ impl Cursor for RocksDbCursor {
         let Some(OwnedIterator { iterator, .. }) = &mut self.iterator else {
             return Ok(PageEnd::End);
         };
-        loop {
-            if self.is_read && iterator.valid() {
-                match self.direction {
-                    Direction::Forward => iterator.next(),
-                    Direction::Reverse => iterator.prev(),
-                }
-            }
-            let Some((key, value)) = iterator.item() else { break };
-            self.is_read = true;
+        let go_on = |iterator: &mut DBRawIterator<'_>| match self.direction {
+            Direction::Forward => iterator.next(),
+            Direction::Reverse => iterator.prev(),
+        };
+        if std::mem::take(&mut self.is_on_last_read) {
+            go_on(iterator);
+        }
+        while let Some((key, value)) = iterator.item() {
             if !page.push(key, value) {
+                self.is_on_last_read = true;
                 return Ok(PageEnd::More);
             }
+            go_on(iterator);
         }
         // RocksDB's iterator ends at an error as it does at the end of the range.
         iterator.status().map_err(|error| failed("next_page", error))?;
@@ -198,7 +199,7 @@ impl Cursor for RocksDbCursor {
 
     fn seek(&mut self, key: &[u8]) -> Result<()> {
         if let Some(OwnedIterator { iterator, .. }) = &mut self.iterator {
-            self.is_read = false;
+            self.is_on_last_read = false;
             // RocksDB clamps the key to the iterator's bounds.
             match self.direction {
                 Direction::Forward => iterator.seek(key),
