@@ -89,9 +89,6 @@ impl Cell {
             (times, guard) = measure(operation, legs, &mut source, selection);
             attempts += 1;
         }
-        if operation == Operation::Batch {
-            compare_content(legs);
-        }
         let [raw, linked, loaded] = [RAW, LINKED, LOADED].map(|index| rate(&times, index));
         let rates = Rates { raw: raw.median, linked: linked.median, loaded: loaded.median };
         let added_ns = Estimate::of(&times.added_ns(LOADED));
@@ -164,6 +161,9 @@ fn measure(
         let mut contenders: Vec<_> = legs.all().iter_mut().map(Contender::new).collect();
         let rounds = selection.rounds.div_ceil(PARTS);
         times.append(take_turns(&mut contenders, source, rounds, selection.block));
+        if operation == Operation::Batch {
+            compare_content(legs);
+        }
     }
     let guard = Estimate::of(&times.ratios(RAW_AGAIN));
     (times, guard)

@@ -62,9 +62,7 @@ impl<'a> Legs<'a> {
     pub(super) fn reopen(&mut self) {
         self.runners.clear();
         self.copies = LEGS.map(|_| self.backend.copy()).into();
-        self.turn += 1;
         self.open_all();
-        self.check_content();
     }
 
     /// Opens all of them anew, each over the copy of the one before it, and another one first: where data lie well in memory, and who
@@ -72,21 +70,17 @@ impl<'a> Legs<'a> {
     pub(super) fn rotate(&mut self) {
         self.runners.clear();
         self.copies.rotate_right(1);
-        self.turn += 1;
         self.open_all();
-        self.check_content();
     }
 
+    /// Opens all of them and reads everything, which has to be what was filled in.
     fn open_all(&mut self) {
+        self.turn += 1;
         let first = self.turn % LEGS.len();
         let mut runners: Vec<_> =
             (0..LEGS.len()).map(|place| self.runner((first + place) % LEGS.len())).collect();
         runners.rotate_right(first);
         self.runners = runners;
-    }
-
-    /// Reads everything, which has to be what was filled in.
-    fn check_content(&mut self) {
         let all = self.data.total(0..self.data.keys().len());
         assert!(self.totals().iter().all(|total| *total == all), "a leg holds something else");
     }

@@ -3,8 +3,9 @@
 //! For one backend, number of keys and size of a row there are four legs, each over a copy of the same directory: the database's own
 //! crate twice, the backend linked in, and the backend loaded from its shared library. They take turns, in blocks of a few
 //! milliseconds of the same work, in an order that changes from round to round, and change copies from time to time;
-//! [`rounds`](self) gives one ratio of each leg to the first for each round, and [`statistics`](crate::statistics) their median. The ratio of the second leg to the first is the guard:
-//! when it is not 1, the machine was too busy, or something beside the boundary differs, and the measurement is void.
+//! [`rounds`](self) gives one ratio of each leg to the first for each round, and [`statistics`](crate::statistics) their median. The
+//! ratio of the second leg to the first is the guard: when it is not 1, the machine was too busy, or something beside the boundary
+//! differs, and the measurement is void.
 
 mod operation;
 mod clock;
