@@ -8,6 +8,7 @@
 //! differs, and the measurement is void.
 
 mod operation;
+mod quiet;
 mod clock;
 mod work;
 mod legs;

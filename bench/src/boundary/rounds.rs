@@ -1,6 +1,7 @@
 //! Rounds: every contender does the same work, one right after the other.
 
 use super::legs::Runner;
+use super::quiet::await_background;
 use super::work::{Reading, Source, Work};
 use std::time::Duration;
 
@@ -87,6 +88,9 @@ pub(super) fn take_turns(
 
 impl Contender<'_> {
     fn run(&mut self, work: &Work<'_>) -> Duration {
+        if let Work::Batch(_) = work {
+            await_background();
+        }
         let (took, total) = self.runner.run_reading(work, self.reading);
         let expected = work.expected();
         let found = (total.entries, total.checksum);

@@ -13,6 +13,8 @@ use supervm_plugin_sdk::{
 };
 
 const DURABLE: &[Capability] = &[Capability::SyncedWrites];
+/// Bytes of a large value; 64 batches of them fill the greatest buffer that a database has by default.
+const LARGE_VALUE_BYTES: usize = 64 << 10;
 /// How often is compacted, each time with as many new batches.
 const COMPACTIONS: u64 = 8;
 const BATCHES_COMPACTED: u64 = 5;
@@ -24,6 +26,7 @@ pub(super) const CASES: &[Case] = &[
     Case::new('O', "durability.power_cut.interleaved", &[7, 15], "After a power cut between synced and buffered batches, what is lost is a suffix that was not synced.", interleaved).needs(DURABLE).faults().deadline(600),
     Case::new('O', "durability.power_cut.buffered", &[7, 15], "A power cut takes buffered batches from the end, whole, without holes.", buffered).needs(DURABLE).faults().deadline(600),
     Case::new('O', "durability.power_cut.flushed", &[7, 15], "After a power cut every batch before the last synced flush is there.", flushed).needs(DURABLE).faults().deadline(600),
+    Case::new('O', "durability.power_cut.large_batches", &[7, 15], "A power cut takes batches from the end also where a database goes on in new files.", large_batches).needs(DURABLE).faults().deadline(600),
     Case::new('O', "durability.power_cut.deletes", &[15], "After a power cut, keys whose deletion was flushed stay deleted.", deletes).needs(DURABLE).faults(),
     Case::new('O', "durability.power_cut.compaction", &[15], "A power cut after a compaction takes nothing that was synced before.", compaction).needs(&[Capability::Compact, Capability::SyncedWrites]).faults().deadline(120),
     Case::new('O', "durability.power_cut.checkpoint", &[15, 22], "A checkpoint that was taken survives a power cut with all its content.", checkpoint).needs(&[Capability::Checkpoint]).faults(),
@@ -76,12 +79,20 @@ fn flush_syncs(f: &mut Fixture) -> CaseResult {
     Ok(())
 }
 
-/// Writes batches, and cuts the power again and again meanwhile.
-fn cuts(f: &mut Fixture, writes: Writes) -> CaseResult {
+/// How many batches are written, and how, while the power is cut again and again.
+struct Cuts {
+    writes: Writes,
+    value_bytes: usize,
+    rounds_in_core: u32,
+    rounds_in_crash: u32,
+}
+
+fn cuts(f: &mut Fixture, cuts: Cuts) -> CaseResult {
+    let Cuts { writes, value_bytes, rounds_in_core, rounds_in_crash } = cuts;
     let mut random = f.random();
     let rounds = match f.profile() {
-        Profile::Core => 30,
-        Profile::Crash => 240,
+        Profile::Core => rounds_in_core,
+        Profile::Crash => rounds_in_crash,
     };
     let dir = f.other_dir();
     let recorder = Recorder::start(&dir)?;
@@ -90,7 +101,7 @@ fn cuts(f: &mut Fixture, writes: Writes) -> CaseResult {
     for round in 0..rounds {
         for _ in 0..=random.below(4) {
             let durability = writes.durability(next);
-            storage.write(&counted(next, VALUE_BYTES), durability)?;
+            storage.write(&counted(next, value_bytes), durability)?;
             if durability == Durability::Synced {
                 synced = next + 1;
             }
@@ -101,7 +112,9 @@ fn cuts(f: &mut Fixture, writes: Writes) -> CaseResult {
             next += 1;
         }
         let random = (round % 3 != 0).then_some(&mut random);
-        cut(f, &recorder, &dir, random, Written { batches: next, synced, when: "while writing" })?;
+        let when = "while writing";
+        let written = Written { batches: next, value_bytes, synced, when };
+        cut(f, &recorder, &dir, random, written)?;
     }
     Ok(())
 }
@@ -110,6 +123,7 @@ fn cuts(f: &mut Fixture, writes: Writes) -> CaseResult {
 struct Written {
     /// Batches that were acknowledged.
     batches: u64,
+    value_bytes: usize,
     /// As many of them, from the first on, were synced.
     synced: u64,
     when: &'static str,
@@ -126,7 +140,7 @@ fn cut(
     if recorder.calls().count(Call::Write) == 0 {
         return recorder.calls().never_made(Call::Write);
     }
-    let Written { batches, synced, when } = written;
+    let Written { batches, value_bytes, synced, when } = written;
     let copy = f.other_dir();
     let lost = recorder.cut(dir, &copy, random)?;
     let when = format!(
@@ -137,34 +151,44 @@ fn cut(
         let kind = error.kind();
         Finding::Failed(format!("{when}, the storage cannot be opened: {kind:?}: {error}"))
     })?;
-    let found = check_survivors(&*storage, synced, VALUE_BYTES, &when)?;
+    let found = check_survivors(&*storage, synced, value_bytes, &when)?;
     holds(format!("{when}, {found} batches are there, of {batches}"), found <= batches)?;
-    works_on(&*storage, found)?;
+    works_on(&*storage, found, value_bytes)?;
     drop(storage);
     Ok(fs::remove_dir_all(&copy)?)
 }
 
 /// Writes the next batch to what a power cut left.
-fn works_on(storage: &dyn StorageBackend, next: u64) -> CaseResult {
-    storage.write(&counted(next, VALUE_BYTES), Durability::Synced)?;
-    check_survivors(storage, next + 1, VALUE_BYTES, "after the first write since a power cut")
+fn works_on(storage: &dyn StorageBackend, next: u64, value_bytes: usize) -> CaseResult {
+    storage.write(&counted(next, value_bytes), Durability::Synced)?;
+    check_survivors(storage, next + 1, value_bytes, "after the first write since a power cut")
         .map(drop)
 }
 
+fn small(writes: Writes) -> Cuts {
+    Cuts { writes, value_bytes: VALUE_BYTES, rounds_in_core: 30, rounds_in_crash: 240 }
+}
+
 fn synced(f: &mut Fixture) -> CaseResult {
-    cuts(f, Writes::Synced)
+    cuts(f, small(Writes::Synced))
 }
 
 fn interleaved(f: &mut Fixture) -> CaseResult {
-    cuts(f, Writes::Interleaved)
+    cuts(f, small(Writes::Interleaved))
 }
 
 fn buffered(f: &mut Fixture) -> CaseResult {
-    cuts(f, Writes::Buffered)
+    cuts(f, small(Writes::Buffered))
 }
 
 fn flushed(f: &mut Fixture) -> CaseResult {
-    cuts(f, Writes::Flushed)
+    cuts(f, small(Writes::Flushed))
+}
+
+fn large_batches(f: &mut Fixture) -> CaseResult {
+    let value_bytes = LARGE_VALUE_BYTES;
+    let (rounds_in_core, rounds_in_crash) = (30, 90);
+    cuts(f, Cuts { writes: Writes::Flushed, value_bytes, rounds_in_core, rounds_in_crash })
 }
 
 fn deletes(f: &mut Fixture) -> CaseResult {
@@ -212,7 +236,12 @@ fn compaction(f: &mut Fixture) -> CaseResult {
             &recorder,
             &dir,
             random,
-            Written { batches, synced: batches, when: "after a compaction" },
+            Written {
+                batches,
+                value_bytes: VALUE_BYTES,
+                synced: batches,
+                when: "after a compaction",
+            },
         )?;
     }
     Ok(())

@@ -13,6 +13,7 @@
 
 use crc32c::crc32c_append;
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 const BLOCK_BYTES: usize = 32 << 10;
 const HEADER_BYTES: usize = 7;
@@ -282,11 +283,10 @@ impl<'a> LoggedBatch<'a> {
     }
 }
 
-/// Does a mark stand anywhere in `log`, which is a part of a log whose last readable operation was `last_sequence`?
-pub(crate) fn has_mark(log: &[u8], last_sequence: u64) -> bool {
+/// Does a mark with one of these numbers stand anywhere in `log`, which is a part of a log that cannot be read? The numbers tell it
+/// from a value that looks like one.
+pub(crate) fn has_mark(log: &[u8], sequences: RangeInclusive<u64>) -> bool {
     const MARK_BYTES: usize = 12;
-    // An operation has at least one byte, so no later one in the log has a greater number.
-    let sequences = last_sequence..=last_sequence.saturating_add(1 + log.len() as u64);
     log.windows(HEADER_BYTES + MARK_BYTES).any(|window| {
         let Some(([c0, c1, c2, c3, l0, l1, kind], record)) = window.split_first_chunk() else {
             return false;
@@ -310,11 +310,11 @@ fn checksum(parts: &[&[u8]]) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// As LevelDB's writer does it.
-    fn append(file: &mut Vec<u8>, mut record: &[u8]) {
+    pub(crate) fn append(file: &mut Vec<u8>, mut record: &[u8]) {
         let mut is_first = true;
         loop {
             let room = BLOCK_BYTES - file.len() % BLOCK_BYTES;

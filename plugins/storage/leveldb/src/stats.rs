@@ -1,8 +1,9 @@
 //! LevelDB's figures, from its properties, and the size of its files.
 
 use crate::database::Database;
+use crate::files::DatabaseFile;
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsString};
 use std::fs;
 use std::path::Path;
 use supervm_plugin_sdk::{Error, Result, StorageStats};
@@ -27,8 +28,16 @@ pub(crate) fn read(database: &Database, dir: &Path) -> Result<StorageStats> {
     for (name, figure) in names.into_iter().zip(sum_of_levels(&compactions)) {
         backend.insert(name.to_owned(), figure);
     }
+    let (mut disk_bytes, mut log_bytes) = (0, 0);
+    for (name, bytes) in file_sizes(dir)? {
+        disk_bytes += bytes;
+        if let Some(DatabaseFile::Log(_)) = name.to_str().and_then(DatabaseFile::parse) {
+            log_bytes += bytes;
+        }
+    }
+    backend.insert("log_bytes".to_owned(), log_bytes);
     Ok(StorageStats {
-        disk_bytes: Some(disk_bytes(dir)?),
+        disk_bytes: Some(disk_bytes),
         memory_bytes: database.property(MEMORY).and_then(|bytes| bytes.parse().ok()),
         backend,
         ..StorageStats::default()
@@ -48,15 +57,19 @@ fn sum_of_levels(table: &str) -> [u64; 3] {
     sums
 }
 
-fn disk_bytes(dir: &Path) -> Result<u64> {
+fn file_sizes(dir: &Path) -> Result<Vec<(OsString, u64)>> {
     let failed = |error| Error::io("stats", error);
-    let mut bytes = 0;
+    let mut sizes = Vec::new();
     for entry in fs::read_dir(dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
         // A compaction may remove it meanwhile.
-        let metadata = entry.map_err(failed)?.metadata().ok();
-        bytes += metadata.filter(|file| file.is_file()).map_or(0, |file| file.len());
+        if let Ok(metadata) = entry.metadata()
+            && metadata.is_file()
+        {
+            sizes.push((entry.file_name(), metadata.len()));
+        }
     }
-    Ok(bytes)
+    Ok(sizes)
 }
 
 #[cfg(test)]

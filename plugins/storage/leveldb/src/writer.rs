@@ -41,10 +41,6 @@ impl Writer {
         Self { database, log, batch: Batch::new(), mark }
     }
 
-    pub(crate) fn log(&self) -> &LogTail {
-        &self.log
-    }
-
     pub(crate) fn write(&mut self, batch: &WriteBatch, durability: Durability) -> Result<()> {
         let written = self.encode(batch).and_then(|()| {
             let appended = if batch.is_empty() { Ok(()) } else { self.append("write") };
