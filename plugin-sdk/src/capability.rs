@@ -69,6 +69,9 @@ capabilities! {
     Compression = 11, "compression";
     /// `size_on_disk` of a range.
     SizeOnDisk = 12, "size_on_disk";
+    /// Batches are written while `flush` with [`Durability::Synced`](crate::Durability::Synced) waits for the disk, and with
+    /// [`Durability::Buffered`](crate::Durability::Buffered) they do not wait for it themselves.
+    ConcurrentFlush = 13, "concurrent_flush";
 }
 
 impl Capability {

@@ -2,12 +2,20 @@
 
 use crate::case::{Case, CaseResult};
 use crate::check::{equal, failed, holds, refused, same_rows, skipped};
-use crate::fixture::{Fixture, batch, drain, mirrored_rows, numbered, snapshot_get};
+use crate::fault::{Call, Calls, HeldSyncs};
+use crate::fixture::{Fixture, batch, drain, mirrored_rows, numbered, snapshot_get, storage_rows};
 use std::fs;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Duration;
 use supervm_plugin_sdk::{
     Capability, Direction, Durability, Error, ErrorKind, KeyRange, OpenMode, Result,
 };
+
+/// What a sync and what the writes beside it may take.
+const CONCURRENT_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) const CASES: &[Case] = &[
     Case::new(
@@ -112,6 +120,15 @@ pub(super) const CASES: &[Case] = &[
         claimed_size,
     )
     .needs(&[Capability::SizeOnDisk]),
+    Case::new(
+        'U',
+        "honesty.claimed.concurrent_flush",
+        &[15, 29],
+        "Who declares concurrent_flush writes batches while a synced flush waits for the disk.",
+        claimed_concurrent_flush,
+    )
+    .needs(&[Capability::ConcurrentFlush])
+    .faults(),
     Case::new(
         'U',
         "honesty.undeclared.checkpoint",
@@ -327,6 +344,52 @@ fn claimed_size(f: &mut Fixture) -> CaseResult {
     let full = f.storage().size_on_disk(KeyRange::ALL)?;
     let empty = f.storage().size_on_disk(KeyRange::new(b"x", Some(b"y")))?;
     holds(format!("the full range has {full} bytes, the empty one {empty}"), full > empty)
+}
+
+fn claimed_concurrent_flush(f: &mut Fixture) -> CaseResult {
+    let dir = f.other_dir();
+    let calls = Calls::watch(&dir)?;
+    let storage = f.open_at(&dir, OpenMode::Create)?;
+    let keys = numbered(40);
+    let put = |key: &[u8]| storage.write(&batch(|batch| batch.put(key, key)), Durability::Buffered);
+    put(&keys[0])?;
+    if calls.count(Call::Write) == 0 {
+        return calls.never_made(Call::Write);
+    }
+    thread::scope(|scope| {
+        let held = HeldSyncs::begin(calls);
+        let flush = scope.spawn(|| storage.flush(Durability::Synced));
+        if !held.await_one(CONCURRENT_PATIENCE) {
+            return failed("a flush with Synced made no sync call (fsync, fdatasync, msync)");
+        }
+        let (over, is_over) = mpsc::channel();
+        let writes = scope.spawn(move || {
+            let written = keys[1..].iter().try_for_each(|key| put(key));
+            // Nobody listens any more when it took too long.
+            let _ = over.send(());
+            written
+        });
+        let in_time = is_over.recv_timeout(CONCURRENT_PATIENCE);
+        drop(held);
+        let (flushed, written) = (join(flush), join(writes));
+        holds(
+            format!(
+                "buffered writes end while a flush waits for the disk, within {CONCURRENT_PATIENCE:?}: do they wait for a lock that the flush holds, or sync by themselves?"
+            ),
+            in_time.is_ok(),
+        )?;
+        flushed?;
+        written.map_err(Into::into)
+    })?;
+    same_rows(
+        "after the flush and the writes beside it",
+        &storage_rows(&*storage)?,
+        &mirrored_rows(numbered(40).iter().map(Vec::as_slice)),
+    )
+}
+
+fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// Checks that `call` is refused, when the backend does not declare `capability`.

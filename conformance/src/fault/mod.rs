@@ -4,12 +4,14 @@
 //! library of `shim/calls.rs` loaded before everything else and with a mount table of its own, and the process ends with it.
 
 mod disk;
+mod held;
 mod ledger;
 mod power;
 pub(crate) mod preload;
 mod system;
 
 pub(crate) use disk::{Disk, FilesMax, file_sizes, isolate};
+pub(crate) use held::HeldSyncs;
 pub(crate) use ledger::Ledger;
 pub(crate) use power::Recorder;
 pub(crate) use system::die;

@@ -83,6 +83,10 @@ impl StorageFactory for Reference {
                 Capability::SizeOnDisk,
             ])
             .simulated(&[Capability::DeleteRange])
+            .native(match of_process() {
+                Fault::FlushHoldsTheLockOfWrites => &[Capability::ConcurrentFlush],
+                _ => &[],
+            })
     }
 
     fn check(config: &ReferenceConfig) -> Result<()> {

@@ -50,6 +50,7 @@ faults! {
     CompactOfEmptyFails = "compact-of-empty-fails",
     CompactDropsEntries = "compact-drops-entries",
     ClaimsVerifyAndLacksIt = "claims-verify-and-lacks-it",
+    FlushHoldsTheLockOfWrites = "flush-holds-the-lock-of-writes",
     ChecksumIgnored = "checksum-ignored",
     ReadOnlyWritesAFile = "read-only-writes-a-file",
     MustExistCreates = "must-exist-creates",

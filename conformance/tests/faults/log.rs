@@ -1,10 +1,10 @@
 //! The file of the backend: each batch as one record, appended.
 //!
 //! ```text
-//! record   length u32 LE | FNV-1a of the log u64 LE | operation log
+//! record   length u32 LE | FNV-1a of the length u64 LE | FNV-1a of the log u64 LE | operation log
 //! ```
-//! A record that is cut ends the file: it was being written when the process died. A whole record that does not match its sum was
-//! damaged later. Beside the file of a checkpoint lies a seal with its length, so that a cut is noticed there.
+//! A record that is cut ends the file: it was being written when the process died. A length or a whole record that does not match its
+//! sum was damaged later. Beside the file of a checkpoint lies a seal with its length, so that a cut is noticed there.
 
 use crate::fault::Fault;
 use std::fs::{self, File};
@@ -12,12 +12,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use supervm_plugin_sdk::WriteBatch;
 
-const HEADER_BYTES: usize = 12;
+const HEADER_BYTES: usize = 20;
 
 /// A record of `batch`.
 pub(crate) fn record(batch: &WriteBatch) -> Vec<u8> {
     let log = batch.as_bytes();
-    let mut bytes = (log.len() as u32).to_le_bytes().to_vec();
+    let length = (log.len() as u32).to_le_bytes();
+    let mut bytes = length.to_vec();
+    bytes.extend(sum(&length).to_le_bytes());
     bytes.extend(sum(log).to_le_bytes());
     bytes.extend(log);
     bytes
@@ -39,7 +41,7 @@ pub(crate) fn append(mut file: &File, batch: &WriteBatch) -> io::Result<()> {
 pub(crate) fn read(path: &Path, fault: Fault) -> io::Result<(Vec<WriteBatch>, u64)> {
     let bytes = fs::read(path)?;
     let (mut rest, mut batches) = (bytes.as_slice(), Vec::new());
-    while let Some((expected, log, left)) = split(rest) {
+    while let Some((expected, log, left)) = split(rest, fault)? {
         if fault == Fault::EmptyRecordEndsTheLog && log.is_empty() {
             break;
         }
@@ -93,9 +95,19 @@ fn sealed_length(path: &Path) -> io::Result<u64> {
 }
 
 /// The sum, the operation log and what follows of the first whole record.
-fn split(bytes: &[u8]) -> Option<(u64, &[u8], &[u8])> {
-    let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
-    let length = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
-    let (log, rest) = rest.split_at_checked(length)?;
-    Some((u64::from_le_bytes(header[4..].try_into().ok()?), log, rest))
+fn split(bytes: &[u8], fault: Fault) -> io::Result<Option<(u64, &[u8], &[u8])>> {
+    let Some((header, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else { return Ok(None) };
+    let (length, sums) = header.split_at(4);
+    let (length_sum, log_sum) = sums.split_at(8);
+    let number = |sum: &[u8]| u64::from_le_bytes(sum.try_into().expect("eight bytes"));
+    if sum(length) != number(length_sum) {
+        return match fault {
+            Fault::DamageEndsTheLog | Fault::DamagedRecordSkipped | Fault::ChecksumIgnored => {
+                Ok(None)
+            }
+            _ => Err(damaged("a length was damaged")),
+        };
+    }
+    let length = u32::from_le_bytes(length.try_into().expect("four bytes")) as usize;
+    Ok(rest.split_at_checked(length).map(|(log, rest)| (number(log_sum), log, rest)))
 }

@@ -185,7 +185,7 @@ impl Inner {
         if is_volatile {
             self.readers.publish(version);
             self.group.set_last_block(block);
-            return Ticket { version, batch: 0 };
+            return Ticket { version, batch: 0, operations: 0 };
         }
         let group = sequencer.batches.back_mut().expect("the commit is in it");
         if keeps_old {
@@ -203,7 +203,7 @@ impl Inner {
         group.last_block = block.or(group.last_block);
         group.is_synced |= is_synced;
         group.commits += 1;
-        Ticket { version, batch: group.number }
+        Ticket { version, batch: group.number, operations: group.batch.len() }
     }
 }
 

@@ -84,11 +84,11 @@ impl Inner {
         accumulator: Option<StateAccumulator>,
     ) -> Self {
         Self {
+            group: Group::new(backend.as_ref(), meta.last_version, last_block),
             backend,
             index: Index::new(),
             readers: Readers::new(meta.last_version),
             sequencer: Mutex::new(Sequencer::new(meta, last_block, accumulator)),
-            group: Group::new(meta.last_version, last_block),
             garbage: Garbage::default(),
             memory: Memory::default(),
             counters: Counters::default(),

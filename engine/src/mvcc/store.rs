@@ -197,7 +197,8 @@ impl MvccStore {
             group.batch.append(&change);
             group.last = version;
             group.is_synced |= storage.durability() == Durability::Synced;
-            let ticket = Ticket { version, batch: group.number };
+            let operations = group.batch.len();
+            let ticket = Ticket { version, batch: group.number, operations };
             sequencer.last = version;
             sequencer.history = mode;
             ticket

@@ -20,6 +20,7 @@ mod backend;
 mod digest;
 mod eviction;
 mod group;
+mod overlap;
 mod poisoning;
 mod races;
 mod bank;

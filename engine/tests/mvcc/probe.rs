@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use supervm_plugin_sdk::prelude::*;
 
@@ -21,6 +21,12 @@ pub(crate) struct Panel {
     reads_fail: AtomicU64,
     reads: AtomicU64,
     gate: Mutex<()>,
+    flush_gate: Mutex<()>,
+    flushes_begun: AtomicU64,
+    flushes: AtomicU64,
+    flushes_fail: AtomicBool,
+    writes_begun: AtomicU64,
+    writes_failed: AtomicU64,
 }
 
 /// One batch that was written.
@@ -72,6 +78,36 @@ impl Panel {
         lock(&self.gate)
     }
 
+    /// Writes that were asked for, also those that wait.
+    pub(crate) fn writes_begun(&self) -> u64 {
+        self.writes_begun.load(Ordering::SeqCst)
+    }
+
+    /// Writes that failed.
+    pub(crate) fn writes_failed(&self) -> u64 {
+        self.writes_failed.load(Ordering::SeqCst)
+    }
+
+    /// Flushes wait while the guard lives.
+    pub(crate) fn hold_flushes(&self) -> MutexGuard<'_, ()> {
+        lock(&self.flush_gate)
+    }
+
+    /// Flushes that were asked for, also those that wait.
+    pub(crate) fn flushes_begun(&self) -> u64 {
+        self.flushes_begun.load(Ordering::SeqCst)
+    }
+
+    /// Flushes that are over.
+    pub(crate) fn flushes(&self) -> u64 {
+        self.flushes.load(Ordering::SeqCst)
+    }
+
+    /// From now on flushes fail.
+    pub(crate) fn fail_flushes(&self) {
+        self.flushes_fail.store(true, Ordering::SeqCst);
+    }
+
     pub(crate) fn content(&self) -> Arc<Map> {
         lock(&self.map).clone()
     }
@@ -79,49 +115,63 @@ impl Panel {
 
 /// The backend.
 #[derive(Debug)]
-pub(crate) struct Probe(Arc<Panel>);
+pub(crate) struct Probe {
+    panel: Arc<Panel>,
+    concurrent_flush: bool,
+}
 
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ProbeConfig {
     /// The panel's name.
     panel: String,
+    concurrent_flush: bool,
 }
 
 impl StorageFactory for Probe {
     type Config = ProbeConfig;
 
     fn declared_capabilities() -> Capabilities {
-        Capabilities::new().native(&[Capability::SyncedWrites, Capability::ReverseCursor])
+        Capabilities::new().native(&[
+            Capability::SyncedWrites,
+            Capability::ReverseCursor,
+            Capability::ConcurrentFlush,
+        ])
     }
 
     fn open(_: &Path, config: ProbeConfig, _: OpenMode) -> Result<Self> {
-        Ok(Self(panel(&config.panel)))
+        let concurrent_flush = config.concurrent_flush;
+        Ok(Self { panel: panel(&config.panel), concurrent_flush })
     }
 }
 
 impl StorageBackend for Probe {
     fn capabilities(&self) -> Capabilities {
-        Self::declared_capabilities()
+        let declared = Self::declared_capabilities();
+        match self.concurrent_flush {
+            true => declared,
+            false => declared.without(Capability::ConcurrentFlush),
+        }
     }
 
     fn get(&self, key: &[u8], value: &mut ByteBuf) -> Result<bool> {
-        self.0.reads.fetch_add(1, Ordering::SeqCst);
+        self.panel.reads.fetch_add(1, Ordering::SeqCst);
         let fails = |left: u64| left.checked_sub(1);
-        if self.0.reads_fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails).is_ok() {
+        if self.panel.reads_fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails).is_ok() {
             return Err(Error::new(ErrorKind::Io, "get", "told to fail"));
         }
-        Ok(self.0.content().get(key).inspect(|found| value.set(found)).is_some())
+        Ok(self.panel.content().get(key).inspect(|found| value.set(found)).is_some())
     }
 
     fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<()> {
-        let _gate = lock(&self.0.gate);
+        self.panel.writes_begun.fetch_add(1, Ordering::SeqCst);
+        let _gate = lock(&self.panel.gate);
         let less = |left: u64| left.checked_sub(1);
         let is_spared =
-            self.0.spared.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
-        let failure = lock(&self.0.failure).filter(|_| !is_spared);
+            self.panel.spared.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
+        let failure = lock(&self.panel.failure).filter(|_| !is_spared);
         if failure != Some(Effect::NotApplied) {
-            let mut map = lock(&self.0.map);
+            let mut map = lock(&self.panel.map);
             let map = Arc::make_mut(&mut map);
             for operation in batch.iter() {
                 match operation {
@@ -132,14 +182,15 @@ impl StorageBackend for Probe {
             }
         }
         if let Some(effect) = failure {
+            self.panel.writes_failed.fetch_add(1, Ordering::SeqCst);
             return Err(Error::new(ErrorKind::Io, "write", "told to fail").with_effect(effect));
         }
-        lock(&self.0.written).push(Written { operations: batch.len(), durability });
+        lock(&self.panel.written).push(Written { operations: batch.len(), durability });
         Ok(())
     }
 
     fn cursor(&self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn Cursor>> {
-        let content = self.0.content();
+        let content = self.panel.content();
         let within = content.iter().filter(|(key, _)| range.contains(key));
         let mut ahead: Vec<_> = within.map(|(key, value)| (key.clone(), value.clone())).collect();
         // The next one is the last.
@@ -150,6 +201,12 @@ impl StorageBackend for Probe {
     }
 
     fn flush(&self, _: Durability) -> Result<()> {
+        self.panel.flushes_begun.fetch_add(1, Ordering::SeqCst);
+        let _gate = lock(&self.panel.flush_gate);
+        if self.panel.flushes_fail.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Io, "flush", "told to fail"));
+        }
+        self.panel.flushes.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 

@@ -34,6 +34,7 @@ const CAPABILITIES: Capabilities = Capabilities::new().native(&[
     Capability::Checksums,
     Capability::Compression,
     Capability::SizeOnDisk,
+    Capability::ConcurrentFlush,
 ]);
 
 /// What `stats` tells beyond the number of files at each level.
@@ -100,10 +101,14 @@ impl StorageFactory for RocksDbStorage {
 
 impl StorageBackend for RocksDbStorage {
     fn capabilities(&self) -> Capabilities {
-        match self.config.compression {
-            Compression::None => CAPABILITIES.without(Capability::Compression),
-            _ => CAPABILITIES,
+        let mut capabilities = CAPABILITIES;
+        if self.config.compression == Compression::None {
+            capabilities = capabilities.without(Capability::Compression);
         }
+        if self.config.durability(Durability::Buffered) == Durability::Synced {
+            capabilities = capabilities.without(Capability::ConcurrentFlush);
+        }
+        capabilities
     }
 
     #[inline]
