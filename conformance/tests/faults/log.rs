@@ -41,7 +41,7 @@ pub(crate) fn append(mut file: &File, batch: &WriteBatch) -> io::Result<()> {
 pub(crate) fn read(path: &Path, fault: Fault) -> io::Result<(Vec<WriteBatch>, u64)> {
     let bytes = fs::read(path)?;
     let (mut rest, mut batches) = (bytes.as_slice(), Vec::new());
-    while let Some((expected, log, left)) = split(rest, fault)? {
+    while let Some(Record { expected, log, left }) = split(rest, fault)? {
         if fault == Fault::EmptyRecordEndsTheLog && log.is_empty() {
             break;
         }
@@ -94,8 +94,16 @@ fn sealed_length(path: &Path) -> io::Result<u64> {
     }
 }
 
-/// The sum, the operation log and what follows of the first whole record.
-fn split(bytes: &[u8], fault: Fault) -> io::Result<Option<(u64, &[u8], &[u8])>> {
+struct Record<'a> {
+    /// The sum of the log.
+    expected: u64,
+    log: &'a [u8],
+    /// What follows.
+    left: &'a [u8],
+}
+
+/// The first record, when it is whole.
+fn split(bytes: &[u8], fault: Fault) -> io::Result<Option<Record<'_>>> {
     let Some((header, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else { return Ok(None) };
     let (length, sums) = header.split_at(4);
     let (length_sum, log_sum) = sums.split_at(8);
@@ -109,5 +117,6 @@ fn split(bytes: &[u8], fault: Fault) -> io::Result<Option<(u64, &[u8], &[u8])>> 
         };
     }
     let length = u32::from_le_bytes(length.try_into().expect("four bytes")) as usize;
-    Ok(rest.split_at_checked(length).map(|(log, rest)| (number(log_sum), log, rest)))
+    let expected = number(log_sum);
+    Ok(rest.split_at_checked(length).map(|(log, left)| Record { expected, log, left }))
 }
