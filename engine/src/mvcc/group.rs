@@ -28,8 +28,8 @@ use supervm_plugin_sdk::{Capability, Durability, Error, Result};
 /// Rounds that a writer makes at most after that with its own commit: what it waits longer at worst, once in so many times.
 const SERVED_MAX: u32 = 8;
 /// From so many operations on a batch is appended by itself, and synced after that. Handing a batch to a backend costs as much as some
-/// ten operations in it: smaller ones are better written and synced at once.
-const APPENDED_FROM: usize = 12;
+/// operations in it: smaller ones are better written and synced at once.
+const APPENDED_FROM: usize = 8;
 
 pub(super) struct Group {
     /// Can batches be appended while others are synced?
