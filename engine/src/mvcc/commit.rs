@@ -203,7 +203,7 @@ impl Inner {
         group.last_block = block.or(group.last_block);
         group.is_synced |= is_synced;
         group.commits += 1;
-        Ticket { version, batch: group.number, operations: group.batch.len() }
+        Ticket::of_last(group)
     }
 }
 

@@ -80,6 +80,13 @@ pub(super) struct Ticket {
     pub(super) operations: usize,
 }
 
+impl Ticket {
+    /// Of the commit that was added to `batch` last.
+    pub(super) fn of_last(batch: &GroupBatch) -> Self {
+        Self { version: batch.last, batch: batch.number, operations: batch.batch.len() }
+    }
+}
+
 struct State {
     /// The last block of what is written.
     last_block: Option<BlockRecord>,
@@ -222,12 +229,12 @@ impl Inner {
             let Some(outcome) = self.write_next() else { break };
             served += u32::from(own.is_some());
             // A commit that is written stays so, whatever becomes of those behind it.
-            own = own.or_else(|| match (group.outcome(ticket.version), &outcome) {
-                (Some(Err(_)), Err(error)) => Some(Err(error.repeated())),
-                (own, _) => own,
-            });
-            if outcome.is_err() {
-                break;
+            match outcome {
+                Ok(()) => own = own.or_else(|| group.outcome(ticket.version)),
+                Err(error) => {
+                    own = own.or(Some(Err(error)));
+                    break;
+                }
             }
         }
         drop(writer);

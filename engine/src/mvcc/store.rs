@@ -197,8 +197,7 @@ impl MvccStore {
             group.batch.append(&change);
             group.last = version;
             group.is_synced |= storage.durability() == Durability::Synced;
-            let operations = group.batch.len();
-            let ticket = Ticket { version, batch: group.number, operations };
+            let ticket = Ticket::of_last(group);
             sequencer.last = version;
             sequencer.history = mode;
             ticket

@@ -64,15 +64,13 @@ fn a_commit_is_one_batch_whatever_it_writes() {
 #[test]
 fn a_durable_commit_is_synced_and_a_visible_one_is_not() {
     let (store, panel, _dir) = over_probe("durable");
-    let durability = |acknowledgement| {
+    let durabilities = |acknowledgement| {
         commit(&store, "k", acknowledgement);
-        let written = panel.take_written();
-        assert_eq!(written.len(), 1);
-        written[0].durability
+        panel.take_durabilities()
     };
-    assert_eq!(durability(Some(Acknowledgement::Durable)), Durability::Synced);
-    assert_eq!(durability(Some(Acknowledgement::Visible)), Durability::Buffered);
-    assert_eq!(durability(None), Durability::Synced, "as the storage was opened");
+    assert_eq!(durabilities(Some(Acknowledgement::Durable)), [Durability::Synced]);
+    assert_eq!(durabilities(Some(Acknowledgement::Visible)), [Durability::Buffered]);
+    assert_eq!(durabilities(None), [Durability::Synced], "as the storage was opened");
 }
 
 #[test]
@@ -88,8 +86,7 @@ fn a_batch_is_synced_when_one_of_its_commits_asks_for_it() {
         }
         drop(gate);
     });
-    let durability: Vec<_> = panel.take_written().iter().map(|one| one.durability).collect();
-    assert_eq!(durability, [Durability::Buffered, Durability::Synced]);
+    assert_eq!(panel.take_durabilities(), [Durability::Buffered, Durability::Synced]);
 }
 
 #[test]

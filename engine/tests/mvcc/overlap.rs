@@ -34,7 +34,7 @@ impl Place {
         txn.commit()
     }
 
-    /// Lets the commit of `name` wait in its sync, and then that of each of `others` behind it, until they were given versions.
+    /// Begins a commit for each of `names`, one behind the other: the first one waits in its sync, and each has its version.
     fn commit_behind<'a>(
         &'a self,
         scope: &'a thread::Scope<'a, '_>,
@@ -69,8 +69,7 @@ fn a_batch_is_appended_while_another_one_is_synced_and_is_visible_when_it_is_syn
             commit.join().unwrap().unwrap();
         }
     });
-    let durability: Vec<_> = place.panel.take_written().iter().map(|one| one.durability).collect();
-    assert_eq!(durability, [Durability::Buffered; 2]);
+    assert_eq!(place.panel.take_durabilities(), [Durability::Buffered; 2]);
     assert_eq!((place.panel.flushes(), place.store.metrics().groups), (2, 2));
     assert_eq!(keys(&mut place.store.begin()).len(), 2 * MANY);
 }
@@ -96,18 +95,16 @@ fn one_batch_at_a_time_is_appended_and_those_behind_it_gather() {
 fn a_small_batch_is_written_and_synced_at_once() {
     let place = Place::new("small", true);
     put(&place.store, &[("k", "1")]);
-    let written = place.panel.take_written();
-    assert_eq!(written.len(), 1);
-    assert_eq!((written[0].durability, place.panel.flushes()), (Durability::Synced, 0));
+    assert_eq!(place.panel.take_durabilities(), [Durability::Synced]);
+    assert_eq!(place.panel.flushes(), 0);
 }
 
 #[test]
 fn a_backend_that_cannot_do_both_at_a_time_is_never_asked_to() {
     let place = Place::new("not concurrent", false);
     place.commit_many("a").unwrap();
-    let written = place.panel.take_written();
-    assert_eq!(written.len(), 1);
-    assert_eq!((written[0].durability, place.panel.flushes_begun()), (Durability::Synced, 0));
+    assert_eq!(place.panel.take_durabilities(), [Durability::Synced]);
+    assert_eq!(place.panel.flushes_begun(), 0);
 }
 
 #[test]

@@ -53,6 +53,11 @@ impl Panel {
         std::mem::take(&mut *lock(&self.written))
     }
 
+    /// How durably the batches since the last call were written.
+    pub(crate) fn take_durabilities(&self) -> Vec<Durability> {
+        self.take_written().into_iter().map(|written| written.durability).collect()
+    }
+
     /// How often the backend was asked for a key.
     pub(crate) fn reads(&self) -> u64 {
         self.reads.load(Ordering::SeqCst)
