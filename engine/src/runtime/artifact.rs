@@ -14,9 +14,9 @@
 )]
 
 use sha2::{Digest, Sha256};
-use std::fs::{self, File, Permissions};
-use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use supervm_plugin_sdk::{Error, ErrorKind, Result};
@@ -48,8 +48,14 @@ impl Artifacts {
     pub(super) fn open(dir: &Path, bytes_max: u64) -> Result<Self> {
         let failed = |error| Error::io("open module cache", error).with("dir", dir.display());
         if !dir.exists() {
-            fs::create_dir_all(dir).map_err(failed)?;
-            fs::set_permissions(dir, Permissions::from_mode(0o700)).map_err(failed)?;
+            dir.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
+            // With its mode from the beginning: a process that is killed here leaves no directory that the next one refuses.
+            match DirBuilder::new().mode(0o700).create(dir) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(failed(error));
+                }
+                _ => {}
+            }
         }
         // The owner of a file that was just made is the running user.
         let probe = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
