@@ -173,9 +173,7 @@ impl WriteBatch {
         header[0] = tag;
         header[1..5].copy_from_slice(&(key.len() as u32).to_le_bytes());
         header[5..].copy_from_slice(&(value.len() as u32).to_le_bytes());
-        self.log.extend(&header);
-        self.log.extend(key);
-        self.log.extend(value);
+        self.log.extend_parts([&header, key, value]);
         self.operations += 1;
     }
 

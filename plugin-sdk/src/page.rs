@@ -63,9 +63,7 @@ impl Page {
         let mut header = [0; HEADER_BYTES];
         header[..4].copy_from_slice(&(key.len() as u32).to_le_bytes());
         header[4..].copy_from_slice(&(value.len() as u32).to_le_bytes());
-        self.entries.extend(&header);
-        self.entries.extend(key);
-        self.entries.extend(value);
+        self.entries.extend_parts([&header, key, value]);
         self.entries.len() < self.full_at
     }
 
@@ -152,8 +150,7 @@ impl Values {
     #[inline]
     pub fn push(&mut self, value: Option<&[u8]>) {
         let length = value.map_or(ABSENT, |value| value.len() as u32);
-        self.0.extend(&length.to_le_bytes());
-        self.0.extend(value.unwrap_or_default());
+        self.0.extend_parts([&length.to_le_bytes(), value.unwrap_or_default()]);
     }
 
     /// Empties the list and keeps its memory.

@@ -4,6 +4,7 @@ use abi_stable::StableAbi;
 use abi_stable::std_types::RVec;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::ptr;
 
 /// A growable byte buffer that either side of the boundary may fill.
 ///
@@ -34,6 +35,21 @@ impl ByteBuf {
     #[inline]
     pub fn extend(&mut self, bytes: &[u8]) {
         self.0.extend_from_copy_slice(bytes);
+    }
+
+    /// Appends `parts`, one behind the other; makes room once.
+    #[inline]
+    pub(crate) fn extend_parts<const N: usize>(&mut self, parts: [&[u8]; N]) {
+        self.0.reserve(parts.iter().map(|part| part.len()).sum());
+        for part in parts {
+            let length = self.0.len();
+            // SAFETY: there is room for all parts behind what is there, and none of them lies there: the buffer is borrowed alone.
+            unsafe {
+                let end = self.0.as_mut_ptr().add(length);
+                ptr::copy_nonoverlapping(part.as_ptr(), end, part.len());
+                self.0.set_len(length + part.len());
+            }
+        }
     }
 
     /// Replaces the content by `bytes`.

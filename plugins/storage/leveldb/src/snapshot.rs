@@ -126,7 +126,7 @@ impl Gait {
 
     fn begin(&mut self) {
         if !self.is_searching {
-            self.step();
+            self.step(Instant::now());
         }
     }
 
@@ -147,15 +147,16 @@ impl Gait {
     }
 
     fn decide(&mut self) {
-        if !self.is_searching && self.since.elapsed() > STEPS_ARE_SLOW {
+        let now = Instant::now();
+        if !self.is_searching && now - self.since > STEPS_ARE_SLOW {
             (self.is_searching, self.left) = (true, SEARCHES);
         } else {
-            self.step();
+            self.step(now);
         }
     }
 
-    fn step(&mut self) {
-        (self.is_searching, self.left, self.since) = (false, STEPS_TIMED, Instant::now());
+    fn step(&mut self, now: Instant) {
+        (self.is_searching, self.left, self.since) = (false, STEPS_TIMED, now);
     }
 }
 
