@@ -7,7 +7,7 @@ use std::cell::OnceCell;
 use std::env;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use supervm_plugin_sdk::OpenMode;
 use supervm_plugin_sdk::load::{self, Plugin};
@@ -35,12 +35,31 @@ pub const BACKENDS: &[&str] = &[
 /// The directory of the build that this program is of, such as `target/release`.
 static BUILD_DIR: LazyLock<PathBuf> = LazyLock::new(build_dir);
 
+/// The directory of a storage. Every leg over it holds it.
+#[derive(Debug)]
+pub enum Dir {
+    /// Made by this process, and removed after the last leg over it.
+    Temporary(TempDir),
+    /// Another process's, which outlives this one.
+    Lent(PathBuf),
+}
+
+impl Dir {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(dir) => dir.path(),
+            Self::Lent(path) => path,
+        }
+    }
+}
+
 /// One backend with its default options.
 #[derive(Debug)]
 pub struct Backend<'a> {
     name: &'static str,
     data: &'a Data,
-    image: OnceCell<Arc<TempDir>>,
+    image: OnceCell<Arc<Dir>>,
 }
 
 impl<'a> Backend<'a> {
@@ -50,9 +69,9 @@ impl<'a> Backend<'a> {
     }
 
     /// A copy, on disk, of the directory that the backend has filled and closed.
-    pub fn copy(&self) -> Arc<TempDir> {
+    pub fn copy(&self) -> Arc<Dir> {
         let image = self.image.get_or_init(|| self.fill());
-        let copy = Arc::new(scratch_dir());
+        let copy = scratch_dir();
         for file in fs::read_dir(image.path()).expect("the image is a directory") {
             let file = file.expect("the image can be listed");
             let to = copy.path().join(file.file_name());
@@ -60,16 +79,16 @@ impl<'a> Backend<'a> {
             // Nothing is left for the system to write while something is measured.
             File::open(to).and_then(|file| file.sync_all()).expect("the disk has room");
         }
-        copy
+        Arc::new(Dir::Temporary(copy))
     }
 
     /// The backend that is linked into this program, over `copy`.
-    pub fn linked(&self, copy: Arc<TempDir>) -> SupervmLeg {
+    pub fn linked(&self, copy: Arc<Dir>) -> SupervmLeg {
         SupervmLeg::open(&linked(self.name), copy, OpenMode::MustExist)
     }
 
     /// The backend that is loaded from its shared library, over `copy`.
-    pub fn loaded(&self, copy: Arc<TempDir>) -> SupervmLeg {
+    pub fn loaded(&self, copy: Arc<Dir>) -> SupervmLeg {
         let library = format!("{DLL_PREFIX}supervm_storage_{}{DLL_SUFFIX}", self.name);
         // A dependency of a program has its shared library made beside what is linked in, from the same sources.
         let libraries = BUILD_DIR.join("deps");
@@ -77,9 +96,9 @@ impl<'a> Backend<'a> {
         SupervmLeg::open(&plugin.expect("it loads"), copy, OpenMode::MustExist)
     }
 
-    fn fill(&self) -> Arc<TempDir> {
-        let mut leg =
-            SupervmLeg::open(&linked(self.name), Arc::new(scratch_dir()), OpenMode::Create);
+    fn fill(&self) -> Arc<Dir> {
+        let dir = Arc::new(Dir::Temporary(scratch_dir()));
+        let mut leg = SupervmLeg::open(&linked(self.name), dir, OpenMode::Create);
         self.data.fill().for_each(|batch| leg.write(&batch));
         leg.close()
     }

@@ -1,6 +1,7 @@
 //! What is stored, and what is read and written: the same in every run.
 
 use crate::random::{SplitMix, Zipf};
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Operations of one written batch.
@@ -18,7 +19,7 @@ const SEED: u64 = 0x5375_7065_7256_4d01;
 pub type Key = [u8; KEY_BYTES];
 
 /// How much is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Shape {
     /// Entries.
     pub keys: usize,

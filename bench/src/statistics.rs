@@ -3,9 +3,11 @@
 //! A shared machine is slow for milliseconds or minutes at a time. Two legs that run one right after the other suffer alike, so
 //! each round gives one ratio of the two, and the median over the rounds leaves out those in which only one of them was hit. How
 //! far the median can be trusted is told by the percentile bootstrap: rounds are drawn anew, with repetition, and the middle
-//! 95% of the medians that come out are the interval.
+//! 95% of the medians that come out are the interval. Rounds of one process have its luck in common; where there were several,
+//! processes are drawn first, and then rounds of each.
 //!
-//! Source: B. Efron, R. Tibshirani: An Introduction to the Bootstrap, 1993, chapter 13.
+//! Sources: B. Efron, R. Tibshirani: An Introduction to the Bootstrap, 1993, chapter 13; T. Kalibera, R. Jones: Rigorous Benchmarking in
+//! Reasonable Time, ISMM 2013, for the levels.
 
 use crate::random::SplitMix;
 use serde::Serialize;
@@ -29,17 +31,26 @@ pub struct Estimate {
 impl Estimate {
     /// Of `samples`, of which there is at least one.
     pub fn of(samples: &[f64]) -> Self {
+        Self::of_parts(&[samples.to_vec()])
+    }
+
+    /// Of samples that were taken in parts, of which each has at least one: what differs from part to part widens the interval.
+    pub fn of_parts(parts: &[Vec<f64>]) -> Self {
         let mut random = SplitMix::new(SEED);
-        let mut resample = vec![0.0; samples.len()];
+        let mut resample = Vec::new();
         let medians = (0..RESAMPLES).map(|_| {
-            resample.fill_with(|| samples[random.below(samples.len())]);
+            resample.clear();
+            for _ in parts {
+                let part = &parts[random.below(parts.len())];
+                resample.extend(part.iter().map(|_| part[random.below(part.len())]));
+            }
             median(&mut resample)
         });
         let mut medians: Vec<f64> = medians.collect();
         medians.sort_unstable_by(f64::total_cmp);
         let tail = RESAMPLES / 40;
         Self {
-            median: median(&mut samples.to_vec()),
+            median: median(&mut parts.concat()),
             low: medians[tail],
             high: medians[RESAMPLES - 1 - tail],
         }
@@ -101,6 +112,16 @@ mod tests {
         });
         let count = holds.count();
         assert!((180..=199).contains(&count), "{count} of 200");
+    }
+
+    #[test]
+    fn the_interval_holds_what_differs_from_part_to_part() {
+        let parts = [0.9, 0.95, 1.0, 1.05, 1.1].map(|luck| vec![luck; 20]);
+        let estimate = Estimate::of_parts(&parts);
+        assert_eq!(estimate.median, 1.0);
+        assert!(estimate.low <= 0.95 && estimate.high >= 1.05, "{estimate:?}");
+        let pooled = Estimate::of(&parts.concat());
+        assert!(pooled.low > estimate.low && pooled.high < estimate.high, "{pooled:?}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail, ensure};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 use supervm_bench::backend::BACKENDS;
@@ -42,6 +43,9 @@ struct Arguments {
     /// What the time is taken with; with `cpu`, a busy machine disturbs less, and waiting for the disk does not count.
     #[arg(long, value_name = "CLOCK", default_value = "wall")]
     clock: Clock,
+    /// Measure what standard input describes, and print the figures: one part of a measurement, which this program asks itself for.
+    #[arg(long, hide = true, exclusive = true)]
+    part: bool,
     #[command(flatten)]
     delivery: Delivery,
 }
@@ -95,7 +99,10 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
-    let report = boundary::run(&arguments.selection()?);
+    if arguments.part {
+        return boundary::measure_part(io::stdin(), io::stdout());
+    }
+    let report = boundary::run(&arguments.selection()?)?;
     arguments.delivery.deliver("boundary", "The plugin boundary", &report, &report.markdown())?;
     eprintln!("{}", summary(&report));
     Ok(())
@@ -108,10 +115,12 @@ fn summary(report: &Report) -> String {
     };
     let void = report.cells.iter().filter(|cell| cell.is_void()).count();
     format!(
-        "{} measurements, {void} of them void; goals: {} met, {} within the interval, {} missed",
+        "{} measurements, {void} of them void; goals: {} met, {} within the interval, {} missed, {} not reached by the raw \
+         crate either",
         report.cells.len(),
         count(Outcome::Met),
         count(Outcome::Open),
         count(Outcome::Missed),
+        count(Outcome::OutOfReach),
     )
 }

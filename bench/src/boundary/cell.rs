@@ -1,22 +1,20 @@
 //! One measurement: an operation on a backend with so many keys and so large rows.
 
 use super::Selection;
-use super::clock::Clock;
 use super::goal::{self, Goal};
-use super::latency::{self, Latency};
-use super::legs::{LINKED, LOADED, Legs, RAW, RAW_AGAIN};
+use super::latency::Latency;
+use super::legs::{LINKED, LOADED, RAW, RAW_AGAIN};
 use super::operation::Operation;
-use super::rounds::{Contender, Times, take_turns};
-use super::work::{Reading, Source};
+use super::part::{self, Copies, Figures};
+use super::rounds::Times;
+use crate::data::Shape;
 use crate::statistics::Estimate;
+use anyhow::Result;
 use serde::Serialize;
 use std::fmt;
 
 /// A measurement that the guard calls void is made anew, so often at most.
 const ATTEMPTS_MAX: usize = 3;
-
-/// A measurement has so many parts; between two of them the legs change places.
-const PARTS: usize = 4;
 
 /// What was measured.
 #[derive(Debug, Clone, Serialize)]
@@ -72,49 +70,47 @@ pub struct InPlace {
 }
 
 impl Cell {
-    /// Measures `operation` on `legs`. When the guard calls that void, it is done anew with legs that are opened anew: where their data
-    /// lie in memory is a matter of luck, which decides a few percent.
+    /// Measures `operation` on `backend`. When the guard calls that void, it is done anew over new copies: where their data lie in memory
+    /// is a matter of luck, which decides a few percent.
+    ///
+    /// # Errors
+    /// When a part fails.
     pub(super) fn measure(
         backend: &'static str,
+        shape: Shape,
         operation: Operation,
-        legs: &mut Legs<'_>,
+        copies: &mut Copies<'_>,
         selection: &Selection,
-    ) -> Self {
-        let data = legs.data();
-        let mut source = Source::new(operation, data);
+    ) -> Result<Self> {
         let mut attempts = 1;
-        let (mut times, mut guard) = measure(operation, legs, &mut source, selection);
-        while !guard.passes_guard() && attempts < ATTEMPTS_MAX {
-            legs.reopen();
-            (times, guard) = measure(operation, legs, &mut source, selection);
+        let mut parts = part::measure(backend, shape, operation, copies, selection)?;
+        while !guard(&parts).passes_guard() && attempts < ATTEMPTS_MAX {
+            copies.renew();
+            parts = part::measure(backend, shape, operation, copies, selection)?;
             attempts += 1;
         }
-        let [raw, linked, loaded] = [RAW, LINKED, LOADED].map(|index| rate(&times, index));
-        let rates = Rates { raw: raw.median, linked: linked.median, loaded: loaded.median };
-        let added_ns = Estimate::of(&times.added_ns(LOADED));
-        let ratio = Estimate::of(&times.ratios(LOADED));
-        let goals = goal::goals(backend, operation, data.shape(), &ratio, &added_ns, &loaded);
-        Self {
+        let times = times(&parts);
+        let [raw, linked, loaded] =
+            [RAW, LINKED, LOADED].map(|leg| estimate(&times, Times::rates, leg));
+        let [ratio_linked, ratio_loaded] =
+            [LINKED, LOADED].map(|leg| estimate(&times, Times::ratios, leg));
+        let added_ns = estimate(&times, Times::added_ns, LOADED);
+        Ok(Self {
             backend,
-            keys: data.shape().keys,
-            row_bytes: data.shape().row_bytes,
+            keys: shape.keys,
+            row_bytes: shape.row_bytes,
             operation,
-            rounds: times.of(RAW).len(),
+            rounds: times.iter().map(|times| times.rounds()).sum(),
             attempts,
-            rates,
-            guard,
-            linked: Estimate::of(&times.ratios(LINKED)),
-            loaded: ratio,
+            rates: Rates { raw: raw.median, linked: linked.median, loaded: loaded.median },
+            guard: guard(&parts),
+            linked: ratio_linked,
+            loaded: ratio_loaded,
             added_ns,
-            in_place: in_place(operation, legs, &mut source, selection),
-            latencies: match operation {
-                Operation::Get if selection.clock == Clock::Wall => {
-                    latency::measure(legs, rates.raw / 2.0)
-                }
-                _ => Vec::new(),
-            },
-            goals,
-        }
+            in_place: in_place(&parts),
+            goals: goal::goals(backend, operation, shape, &ratio_loaded, &added_ns, &loaded, &raw),
+            latencies: parts.iter().flat_map(|part| part.latencies.clone()).collect(),
+        })
     }
 
     /// Does the measurement count?
@@ -143,59 +139,24 @@ impl fmt::Display for Cell {
     }
 }
 
-/// The times of all legs, and the guard.
-fn measure(
-    operation: Operation,
-    legs: &mut Legs<'_>,
-    source: &mut Source<'_>,
-    selection: &Selection,
-) -> (Times, Estimate) {
-    let mut times = Times::default();
-    for part in 0..PARTS {
-        match operation {
-            _ if part == 0 => {}
-            // What was written in memory does not outlive a leg.
-            Operation::Batch => legs.reopen(),
-            _ => legs.rotate(),
-        }
-        let mut contenders: Vec<_> = legs.all().iter_mut().map(Contender::new).collect();
-        let rounds = selection.rounds.div_ceil(PARTS);
-        times.append(take_turns(&mut contenders, source, rounds, selection.block));
-        if operation == Operation::Batch {
-            compare_content(legs);
-        }
-    }
-    let guard = Estimate::of(&times.ratios(RAW_AGAIN));
-    (times, guard)
+fn times(parts: &[Figures]) -> Vec<&Times> {
+    parts.iter().map(|part| &part.times).collect()
 }
 
-fn rate(times: &Times, contender: usize) -> Estimate {
-    let rates: Vec<f64> = times.of(contender).iter().map(|seconds| 1.0 / seconds).collect();
-    Estimate::of(&rates)
+fn guard(parts: &[Figures]) -> Estimate {
+    estimate(&times(parts), Times::ratios, RAW_AGAIN)
 }
 
-/// Compares the raw crate that copies with itself when it reads in place.
-fn in_place(
-    operation: Operation,
-    legs: &mut Legs<'_>,
-    source: &mut Source<'_>,
-    selection: &Selection,
-) -> Option<InPlace> {
-    if !matches!(operation, Operation::Get | Operation::Scan) {
-        return None;
-    }
-    let mut contenders: Vec<_> = legs.all()[..=RAW_AGAIN].iter_mut().map(Contender::new).collect();
-    contenders[RAW_AGAIN].reading = Reading::InPlace;
-    let times = take_turns(&mut contenders, source, selection.rounds, selection.block);
-    Some(InPlace {
-        ratio: Estimate::of(&times.ratios(RAW_AGAIN)),
-        rate: rate(&times, RAW_AGAIN).median,
+fn in_place(parts: &[Figures]) -> Option<InPlace> {
+    let times: Vec<_> = parts.iter().filter_map(|part| part.in_place.as_ref()).collect();
+    (!times.is_empty()).then(|| InPlace {
+        ratio: estimate(&times, Times::ratios, RAW_AGAIN),
+        rate: estimate(&times, Times::rates, RAW_AGAIN).median,
     })
 }
 
-/// Reads everything through every leg: after the same writes, all hold the same.
-fn compare_content(legs: &mut Legs<'_>) {
-    let (data, totals) = (legs.data(), legs.totals());
-    assert!(totals.iter().all(|total| *total == totals[0]), "the legs differ: {totals:?}");
-    assert_ne!(totals[0], data.total(0..data.keys().len()), "nothing was written");
+/// Of the `figures` that `leg` has in each part.
+fn estimate(parts: &[&Times], figures: impl Fn(&Times, usize) -> Vec<f64>, leg: usize) -> Estimate {
+    let samples: Vec<_> = parts.iter().map(|times| figures(times, leg)).collect();
+    Estimate::of_parts(&samples)
 }

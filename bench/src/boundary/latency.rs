@@ -7,7 +7,7 @@
 use super::legs::{LOADED, Legs, RAW};
 use crate::data::Order;
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 const BLOCK: Duration = Duration::from_millis(50);
@@ -17,10 +17,10 @@ const DIGITS: u8 = 3;
 const LATENCY_MAX: Duration = Duration::from_secs(60);
 
 /// The latencies of a leg.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Latency {
     /// The leg's name.
-    pub leg: &'static str,
+    pub leg: String,
     /// Keys a second.
     pub rate: f64,
     /// Nanoseconds that half of the keys took at most.
@@ -48,7 +48,7 @@ pub(super) fn measure(legs: &mut Legs<'_>, rate: f64) -> Vec<Latency> {
         }
     }
     let latency = |(&(leg, _), histogram): (&(&'static str, usize), &Histogram<u64>)| Latency {
-        leg,
+        leg: leg.to_owned(),
         rate,
         p50_ns: histogram.value_at_quantile(0.5),
         p99_ns: histogram.value_at_quantile(0.99),

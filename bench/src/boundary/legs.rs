@@ -1,8 +1,9 @@
 //! The four legs of one backend.
 
 use super::clock::Clock;
+use super::rounds::order;
 use super::work::{Measured, Reading, Work};
-use crate::backend::Backend;
+use crate::backend::{Backend, Dir};
 use crate::data::{Data, Query, Total};
 #[cfg(feature = "leveldb")]
 use crate::legs::LevelDbLeg;
@@ -13,7 +14,6 @@ use hdrhistogram::Histogram;
 use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
-use tempfile::TempDir;
 
 /// Index of the database's own crate among the [`Legs`]: what the others are compared with.
 pub(super) const RAW: usize = 0;
@@ -24,19 +24,12 @@ pub(super) const LINKED: usize = 2;
 /// The backend loaded from its shared library.
 pub(super) const LOADED: usize = 3;
 
-/// All legs.
-const LEGS: [usize; 4] = [RAW, RAW_AGAIN, LINKED, LOADED];
+/// How many legs there are.
+pub(super) const LEGS: usize = 4;
 
 /// The legs, open and warm.
 pub(super) struct Legs<'a> {
-    name: &'static str,
-    backend: Backend<'a>,
     data: &'a Data,
-    clock: Clock,
-    /// What each leg is over.
-    copies: Vec<Arc<TempDir>>,
-    /// How often they were opened.
-    turn: usize,
     runners: Vec<Runner>,
 }
 
@@ -49,40 +42,33 @@ pub(super) struct Runner {
 }
 
 impl<'a> Legs<'a> {
-    /// Opens all four of the backend `name`.
-    pub(super) fn open(name: &'static str, data: &'a Data, clock: Clock) -> Self {
+    /// Opens all of the backend `name`, each over its copy in `copies` and in the order of round `turn`, and reads everything, which has
+    /// to be `data`.
+    pub(super) fn open(
+        name: &'static str,
+        data: &'a Data,
+        copies: &[Arc<Dir>; LEGS],
+        turn: usize,
+        clock: Clock,
+    ) -> Self {
         let backend = Backend::new(name, data);
-        let (copies, runners) = (Vec::new(), Vec::new());
-        let mut legs = Self { name, backend, data, clock, copies, turn: 0, runners };
-        legs.reopen();
+        let open = |index: usize| {
+            let copy = copies[index].clone();
+            // A backend copies by itself.
+            let (leg, reading): (Box<dyn Measured>, _) = match index {
+                LINKED => (Box::new(backend.linked(copy)), Reading::InPlace),
+                LOADED => (Box::new(backend.loaded(copy)), Reading::InPlace),
+                _ => (raw(name, copy, data), Reading::Copied),
+            };
+            Runner { leg, reading, buffer: Vec::new(), clock }
+        };
+        let mut runners: Vec<_> = order(turn, LEGS).map(|index| (index, open(index))).collect();
+        runners.sort_unstable_by_key(|(index, _)| *index);
+        let runners = runners.into_iter().map(|(_, runner)| runner).collect();
+        let mut legs = Self { data, runners };
+        let all = data.total(0..data.keys().len());
+        assert!(legs.totals().iter().all(|total| *total == all), "a leg holds something else");
         legs
-    }
-
-    /// Opens all of them anew, over new copies.
-    pub(super) fn reopen(&mut self) {
-        self.runners.clear();
-        self.copies = LEGS.map(|_| self.backend.copy()).into();
-        self.open_all();
-    }
-
-    /// Opens all of them anew, each over the copy of the one before it, and another one first: where data lie well in memory, and who
-    /// came first, is everybody's luck once in as many times as there are legs.
-    pub(super) fn rotate(&mut self) {
-        self.runners.clear();
-        self.copies.rotate_right(1);
-        self.open_all();
-    }
-
-    /// Opens all of them and reads everything, which has to be what was filled in.
-    fn open_all(&mut self) {
-        self.turn += 1;
-        let first = self.turn % LEGS.len();
-        let mut runners: Vec<_> =
-            (0..LEGS.len()).map(|place| self.runner((first + place) % LEGS.len())).collect();
-        runners.rotate_right(first);
-        self.runners = runners;
-        let all = self.data.total(0..self.data.keys().len());
-        assert!(self.totals().iter().all(|total| *total == all), "a leg holds something else");
     }
 
     /// What each leg holds. Reads everything, which also warms them up.
@@ -98,17 +84,6 @@ impl<'a> Legs<'a> {
     /// What is stored in them, at first.
     pub(super) fn data(&self) -> &'a Data {
         self.data
-    }
-
-    fn runner(&self, index: usize) -> Runner {
-        let copy = self.copies[index].clone();
-        // A backend copies by itself.
-        let (leg, reading): (Box<dyn Measured>, _) = match index {
-            LINKED => (Box::new(self.backend.linked(copy)), Reading::InPlace),
-            LOADED => (Box::new(self.backend.loaded(copy)), Reading::InPlace),
-            _ => (raw(self.name, copy, self.data), Reading::Copied),
-        };
-        Runner { leg, reading, buffer: Vec::new(), clock: self.clock }
     }
 }
 
@@ -136,7 +111,7 @@ impl Runner {
     }
 }
 
-fn raw(name: &str, copy: Arc<TempDir>, data: &Data) -> Box<dyn Measured> {
+fn raw(name: &str, copy: Arc<Dir>, data: &Data) -> Box<dyn Measured> {
     match name {
         "memory" => Box::new(MapLeg::filled(data)),
         "lmdb" => Box::new(HeedLeg::open(copy)),

@@ -2,10 +2,10 @@
 //!
 //! For one backend, number of keys and size of a row there are four legs, each over a copy of the same directory: the database's own
 //! crate twice, the backend linked in, and the backend loaded from its shared library. They take turns, in blocks of a few
-//! milliseconds of the same work, in an order that changes from round to round, and change copies from time to time;
-//! [`rounds`](self) gives one ratio of each leg to the first for each round, and [`statistics`](crate::statistics) their median. The
-//! ratio of the second leg to the first is the guard: when it is not 1, the machine was too busy, or something beside the boundary
-//! differs, and the measurement is void.
+//! milliseconds of the same work, in an order that changes from round to round, in several processes (`part`) with the copies in changed
+//! places. `rounds` gives one ratio of each leg to the first for each round, and [`statistics`](crate::statistics) their median. The ratio
+//! of the second leg to the first is the guard: when it is not 1, the machine was too busy, or something beside the boundary differs, and
+//! the measurement is void.
 
 mod operation;
 mod quiet;
@@ -14,6 +14,7 @@ mod work;
 mod legs;
 mod rounds;
 mod latency;
+mod part;
 mod goal;
 mod cell;
 mod report;
@@ -23,14 +24,16 @@ pub use clock::Clock;
 pub use goal::{Goal, Outcome};
 pub use latency::Latency;
 pub use operation::Operation;
+pub use part::{PART_ARGUMENT, measure_part};
 pub use report::Report;
 #[cfg(any(feature = "mvcc", feature = "block"))]
 pub(crate) use rounds::order;
 
 use crate::data::{Data, Shape};
 use crate::machine::Machine;
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
-use legs::Legs;
+use part::Copies;
 use std::time::Duration;
 
 /// Numbers of keys that are measured unless others are asked for.
@@ -74,8 +77,11 @@ impl Selection {
     }
 }
 
-/// Measures what `selection` says, and shows on the terminal how far it is.
-pub fn run(selection: &Selection) -> Report {
+/// Measures what `selection` says, in processes of this program (see [`measure_part`]), and shows on the terminal how far it is.
+///
+/// # Errors
+/// When one of the processes fails.
+pub fn run(selection: &Selection) -> Result<Report> {
     let machine = Machine::look("boundary");
     let shapes = selection.shapes();
     let bar = progress(shapes.len() * selection.backends.len() * selection.operations.len());
@@ -85,10 +91,10 @@ pub fn run(selection: &Selection) -> Report {
             let place = format!("{name}, {} keys, rows of {} B", shape.keys, shape.row_bytes);
             bar.set_message(format!("{place}: filling"));
             let data = Data::generate(shape);
-            let mut legs = Legs::open(name, &data, selection.clock);
+            let mut copies = Copies::make(name, &data);
             for &operation in &selection.operations {
                 bar.set_message(format!("{place}: {operation}"));
-                let cell = Cell::measure(name, operation, &mut legs, selection);
+                let cell = Cell::measure(name, shape, operation, &mut copies, selection)?;
                 bar.suspend(|| eprintln!("{cell}"));
                 cells.push(cell);
                 bar.inc(1);
@@ -96,7 +102,7 @@ pub fn run(selection: &Selection) -> Report {
         }
     }
     bar.finish_and_clear();
-    Report { machine, clock: selection.clock, cells }
+    Ok(Report { machine, clock: selection.clock, cells })
 }
 
 fn progress(cells: usize) -> ProgressBar {

@@ -21,10 +21,10 @@ pub struct Report {
 const INTRODUCTION: &str = "\
 What does the plugin boundary cost? Each database through its own crate (`raw`), through SuperVM's backend linked in (`linked`) and
 through the same backend loaded from its shared library (`.so`), over copies of one directory, with the same options. The legs take
-turns in blocks of a few milliseconds, in changing order, and each has been over each copy when the rounds are over. A ratio is the
-median over the rounds of how fast a leg is as a multiple of `raw` in the same round, with its 95% interval; above 1 is faster. `raw`
-copies each value into a buffer of the caller and each row of a scan into a page, as the storage contract asks of a backend; `in place`
-is the same crate without that copy.
+turns in blocks of a few milliseconds, in changing order and in several processes, and each has been over each copy when the rounds are
+over. A ratio is the median over the rounds of how fast a leg is as a multiple of `raw` in the same round, with its 95% interval, which
+takes in what differs between processes; above 1 is faster. `raw` copies each value into a buffer of the caller and each row of a scan
+into a page, as the storage contract asks of a backend; `in place` is the same crate without that copy.
 `A/A` is the ratio of `raw` to itself, over another copy: outside of 0.97 to 1.03, the measurement is void. Sums over all bytes read are
 compared between the legs. A row is a key of 32 bytes and its value. `bench/README.md` says more.
 ";

@@ -3,6 +3,8 @@
 use super::legs::Runner;
 use super::quiet::await_background;
 use super::work::{Reading, Source, Work};
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::time::Duration;
 
 /// Before anything counts, each contender runs at least this long.
@@ -22,25 +24,22 @@ impl<'a> Contender<'a> {
     }
 }
 
-/// What the rounds gave.
-#[derive(Debug, Default)]
+/// What the rounds of one process gave.
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Times {
     /// Seconds an entry, for each contender and round.
     seconds: Vec<Vec<f64>>,
 }
 
 impl Times {
-    /// Adds the rounds of `other`, which has the same contenders.
-    pub(super) fn append(&mut self, other: Self) {
-        self.seconds.resize_with(other.seconds.len(), Vec::new);
-        for (own, mut other) in self.seconds.iter_mut().zip(other.seconds) {
-            own.append(&mut other);
-        }
+    /// How many rounds there were.
+    pub(super) fn rounds(&self) -> usize {
+        self.seconds[0].len()
     }
 
-    /// Seconds an entry, for each round.
-    pub(super) fn of(&self, contender: usize) -> &[f64] {
-        &self.seconds[contender]
+    /// Entries a second, for each round.
+    pub(super) fn rates(&self, contender: usize) -> Vec<f64> {
+        self.seconds[contender].iter().map(|time| 1.0 / time).collect()
     }
 
     /// How fast `contender` was, as a multiple of contender 0, for each round.
@@ -58,14 +57,14 @@ impl Times {
     }
 }
 
-/// Warms up, finds how much work takes `block`, and lets `contenders` take turns for `rounds` rounds.
+/// Warms up, finds how much work takes `block`, and lets `contenders` take turns for `rounds`, whose numbers decide the order of each.
 ///
 /// # Panics
 /// When a contender reads something else than what is there.
 pub(super) fn take_turns(
     contenders: &mut [Contender<'_>],
     source: &mut Source<'_>,
-    rounds: usize,
+    rounds: Range<usize>,
     block: Duration,
 ) -> Times {
     let units = calibrate(contenders, source, block);
@@ -75,8 +74,8 @@ pub(super) fn take_turns(
         spent +=
             contenders.iter_mut().map(|contender| contender.run(&work)).min().unwrap_or(WARM_UP);
     }
-    let mut seconds = vec![Vec::with_capacity(rounds); contenders.len()];
-    for round in 0..rounds {
+    let mut seconds = vec![Vec::with_capacity(rounds.len()); contenders.len()];
+    for round in rounds {
         let work = source.next(units);
         for index in order(round, contenders.len()) {
             let took = contenders[index].run(&work);

@@ -62,7 +62,7 @@ impl Work<'_> {
     }
 }
 
-/// Where the work comes from: the same in every run.
+/// Where the work comes from: the same in every run, and another in each of its parts.
 #[derive(Debug)]
 pub(super) struct Source<'a> {
     data: &'a Data,
@@ -74,14 +74,16 @@ pub(super) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn new(operation: Operation, data: &'a Data) -> Self {
+    /// The work of part `part` of `parts`: keys are asked for from another place on in each.
+    pub(super) fn new(operation: Operation, data: &'a Data, part: usize, parts: usize) -> Self {
         let queries = match operation {
             Operation::Get | Operation::MultiGet => data.queries(Order::Uniform),
             Operation::GetZipf => data.queries(Order::Zipf),
             Operation::Scan | Operation::Batch => Vec::new(),
         };
-        let random = SplitMix::new(SEED);
-        Self { data, operation, queries, next_query: 0, next_version: 1, random }
+        let next_query = queries.len() / parts * part;
+        let random = SplitMix::new(SEED + part as u64);
+        Self { data, operation, queries, next_query, next_version: 1, random }
     }
 
     /// Work that is another one each time. A unit is a `get`, a `multi_get`, a scan or a batch.
@@ -230,7 +232,7 @@ mod tests {
         let mut leg = MapLeg::filled(&data);
         for operation in [Operation::Get, Operation::GetZipf, Operation::MultiGet, Operation::Scan]
         {
-            let mut source = Source::new(operation, &data);
+            let mut source = Source::new(operation, &data, 0, 1);
             for reading in [Reading::InPlace, Reading::Copied] {
                 let work = source.next(3);
                 let total = leg.run(&work, reading, &mut Vec::new());
@@ -245,7 +247,7 @@ mod tests {
     #[test]
     fn work_differs_from_block_to_block_and_starts_again_at_the_end() {
         let data = Data::generate(Shape { keys: 1_000, row_bytes: 124 });
-        let mut source = Source::new(Operation::Get, &data);
+        let mut source = Source::new(Operation::Get, &data, 0, 1);
         let first = |work: Work<'_>| match work {
             Work::Get(queries) => (queries[0].key, queries.len()),
             other => panic!("{other:?}"),
@@ -254,6 +256,8 @@ mod tests {
         assert_ne!(blocks[0], blocks[1]);
         assert_eq!(blocks[0], blocks[2], "200 queries are left, fewer than a block");
         assert_eq!(first(source.next(5_000)).1, 1_000, "no block is longer than the queries");
+        let mut second_half = Source::new(Operation::Get, &data, 1, 2);
+        assert_eq!(first(second_half.next(1)).0, data.queries(Order::Uniform)[500].key);
     }
 
     /// One stall has to show in everything that was to happen meanwhile.

@@ -3,6 +3,7 @@
 
 #![expect(unsafe_code, reason = "the C interface of LevelDB; each block says why it is sound")]
 
+use crate::backend::Dir;
 use crate::data::Put;
 use crate::leg::Leg;
 use leveldb_sys::*;
@@ -13,7 +14,6 @@ use std::sync::Arc;
 use std::{ptr, slice};
 use supervm_plugin_sdk::KeyRange;
 use supervm_storage_leveldb::LevelDbConfig;
-use tempfile::TempDir;
 
 // In LevelDB's `c.h`, and not in the crate.
 unsafe extern "C" {
@@ -29,12 +29,12 @@ pub struct LevelDbLeg {
     read: *mut leveldb_readoptions_t,
     write: *mut leveldb_writeoptions_t,
     // Dropped after the database that is in it.
-    _dir: Arc<TempDir>,
+    _dir: Arc<Dir>,
 }
 
 impl LevelDbLeg {
     /// Opens what the backend has filled.
-    pub fn open(dir: Arc<TempDir>) -> Self {
+    pub fn open(dir: Arc<Dir>) -> Self {
         let config = LevelDbConfig::default();
         // SAFETY: every object is new, and is freed in `drop`; the database is closed before its cache and its filter are.
         unsafe {

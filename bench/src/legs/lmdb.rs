@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "heed cannot know who else writes to a file that it maps")]
 
+use crate::backend::Dir;
 use crate::data::Put;
 use crate::leg::Leg;
 use heed::types::Bytes;
@@ -11,7 +12,6 @@ use std::ops::Bound;
 use std::sync::Arc;
 use supervm_plugin_sdk::KeyRange;
 use supervm_storage_lmdb::LmdbConfig;
-use tempfile::TempDir;
 
 /// An LMDB environment.
 pub struct HeedLeg {
@@ -19,7 +19,7 @@ pub struct HeedLeg {
     db: Database<'static, Bytes, Bytes>,
     env: Env<WithoutTls>,
     // Dropped after the environment that is in it.
-    _dir: Arc<TempDir>,
+    _dir: Arc<Dir>,
 }
 
 impl fmt::Debug for HeedLeg {
@@ -30,7 +30,7 @@ impl fmt::Debug for HeedLeg {
 
 impl HeedLeg {
     /// Opens what the backend has filled.
-    pub fn open(dir: Arc<TempDir>) -> Self {
+    pub fn open(dir: Arc<Dir>) -> Self {
         let config = LmdbConfig::default();
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
         options.map_size(config.map_bytes_max.0 as usize).max_readers(config.readers_max);

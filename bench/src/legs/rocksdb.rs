@@ -1,6 +1,7 @@
 //! RocksDB through its crate, with the backend's options: the same object, because what RocksDB writes down of its options and reads
 //! back has no filter. A batch is in the log, and the log with the operating system, when a write returns.
 
+use crate::backend::Dir;
 use crate::data::Put;
 use crate::leg::Leg;
 use rocksdb::{ColumnFamily, DB, DEFAULT_COLUMN_FAMILY_NAME, ReadOptions, WriteBatch};
@@ -8,14 +9,13 @@ use std::fmt;
 use std::sync::Arc;
 use supervm_plugin_sdk::KeyRange;
 use supervm_storage_rocksdb::{RocksDbConfig, database_options};
-use tempfile::TempDir;
 
 /// A RocksDB database.
 pub struct RocksDbLeg {
     db: DB,
     read: ReadOptions,
     // Dropped after the database that is in it.
-    _dir: Arc<TempDir>,
+    _dir: Arc<Dir>,
 }
 
 impl fmt::Debug for RocksDbLeg {
@@ -26,7 +26,7 @@ impl fmt::Debug for RocksDbLeg {
 
 impl RocksDbLeg {
     /// Opens what the backend has filled.
-    pub fn open(dir: Arc<TempDir>) -> Self {
+    pub fn open(dir: Arc<Dir>) -> Self {
         let options = database_options(&RocksDbConfig::default());
         let families = [(DEFAULT_COLUMN_FAMILY_NAME, options.clone())];
         let db = DB::open_cf_with_opts(&options, dir.path(), families).expect("the image opens");

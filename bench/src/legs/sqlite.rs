@@ -1,13 +1,13 @@
 //! SQLite through rusqlite, with the backend's options and, as in the backend, a read transaction that is kept until the next write,
 //! cached statements, a commit that waits for no sync, and a log that is moved when it has the backend's length.
 
+use crate::backend::Dir;
 use crate::data::Put;
 use crate::leg::Leg;
 use rusqlite::{Connection, OpenFlags, Rows};
 use std::sync::Arc;
 use supervm_plugin_sdk::KeyRange;
 use supervm_storage_sqlite::SqliteConfig;
-use tempfile::TempDir;
 
 /// The backend's file. Its one table, `entries`, has the columns `key` and `value`.
 const FILE: &str = "storage.sqlite3";
@@ -20,12 +20,12 @@ pub struct RusqliteLeg {
     reader: Connection,
     writer: Connection,
     // Dropped after the connections to what is in it.
-    _dir: Arc<TempDir>,
+    _dir: Arc<Dir>,
 }
 
 impl RusqliteLeg {
     /// Opens what the backend has filled.
-    pub fn open(dir: Arc<TempDir>) -> Self {
+    pub fn open(dir: Arc<Dir>) -> Self {
         let config = SqliteConfig::default();
         let connect = |flags, cache_bytes: u64| {
             let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -1,11 +1,11 @@
 //! A backend of SuperVM, used as the engine uses it: buffers are reused, a scan reads page by page.
 
+use crate::backend::Dir;
 use crate::data::Put;
 use crate::leg::Leg;
 use std::sync::Arc;
 use supervm_plugin_sdk::load::Plugin;
 use supervm_plugin_sdk::prelude::*;
-use tempfile::TempDir;
 
 /// A storage of a plugin. Its options are the backend's defaults.
 #[derive(Debug)]
@@ -16,19 +16,19 @@ pub struct SupervmLeg {
     page: Page,
     batch: WriteBatch,
     // Dropped after the storage that is in it.
-    dir: Arc<TempDir>,
+    dir: Arc<Dir>,
 }
 
 impl SupervmLeg {
     /// Opens the storage in `dir`.
-    pub fn open(plugin: &Plugin, dir: Arc<TempDir>, mode: OpenMode) -> Self {
+    pub fn open(plugin: &Plugin, dir: Arc<Dir>, mode: OpenMode) -> Self {
         let storage = plugin.open_storage(dir.path(), "", mode).expect("the image opens");
         let (value, values) = (ByteBuf::new(), Values::new());
         Self { storage, value, values, page: Page::new(), batch: WriteBatch::new(), dir }
     }
 
     /// Closes the storage, with nothing left to be tidied up in the background, and leaves its directory.
-    pub fn close(self) -> Arc<TempDir> {
+    pub fn close(self) -> Arc<Dir> {
         if self.storage.capabilities().has(Capability::Compact) {
             self.storage.compact(KeyRange::ALL).expect("compact");
         }

@@ -75,7 +75,9 @@ pub fn throughput(
         leg.tidy();
         outcome
     };
-    legs.iter().for_each(|leg| drop(run(*leg, WARM_UP)));
+    for leg in legs {
+        let _ = run(leg, WARM_UP);
+    }
     let mut rates = [const { Vec::new() }; 3];
     let (mut done, mut refused) = (0, 0);
     for round in 0..rounds {
