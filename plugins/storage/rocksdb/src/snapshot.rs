@@ -14,8 +14,8 @@ use rocksdb::{ColumnFamily, DB, DBRawIterator, ReadOptions, ReadTier, Snapshot};
 use std::sync::Arc;
 use supervm_plugin_sdk::prelude::*;
 
-/// Most values of a `multi_get` that are held at a time; RocksDB looks up as many at once.
-const LOOKUPS: usize = 32;
+/// Most values of a `multi_get` that are held at a time. RocksDB sorts the keys of one call, so that many of them share a table.
+const LOOKUPS: usize = 256;
 
 /// One moment of the database.
 struct Moment {
