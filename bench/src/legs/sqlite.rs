@@ -11,7 +11,7 @@ use supervm_storage_sqlite::SqliteConfig;
 
 /// The backend's file. Its one table, `entries`, has the columns `key` and `value`.
 const FILE: &str = "storage.sqlite3";
-const PAGE_BYTES: u64 = 4096;
+const PAGE_BYTES: u64 = 8192;
 
 /// A SQLite database.
 #[derive(Debug)]

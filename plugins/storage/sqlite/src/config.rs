@@ -21,8 +21,9 @@ pub struct SqliteConfig {
     /// How much of the database file each connection maps into memory instead of reading it into its cache. Default 1 GiB; 0
     /// (off) to 2147418112 bytes. Address space, not memory.
     pub mmap_bytes: ByteSize,
-    /// Size of a page, fixed when the database is created. Default 4 KiB; a power of two from 512 bytes to 64 KiB. Another
-    /// value than that of an existing database is refused.
+    /// Size of a page, fixed when the database is created. Default 8 KiB; a power of two from 512 bytes to 64 KiB. Another
+    /// value than that of an existing database is refused. An entry of more than about a quarter of a page is continued on pages
+    /// of its own.
     pub page_size: Option<ByteSize>,
     /// What a `Buffered` batch syncs; a `Synced` one always syncs the log. Default `normal`.
     pub synchronous: Synchronous,

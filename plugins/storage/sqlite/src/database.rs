@@ -23,7 +23,8 @@ const PARTIAL_FILE: &str = "storage.sqlite3.partial";
 /// "SVM1", the application id in the header of the file.
 const APPLICATION_ID: i32 = 0x5356_4d31;
 const FORMAT_VERSION: i32 = 1;
-const DEFAULT_PAGE_BYTES: u64 = 4096;
+/// An entry of more than about a quarter of a page has pages of its own: a row of 1 KiB took 4.6 KiB with pages of 4 KiB.
+const DEFAULT_PAGE_BYTES: u64 = 8 << 10;
 /// What is written to find out whether there is room, bytes: more than SQLite's index of the log grows by.
 const PROBE_BYTES: usize = 64 << 10;
 const PROBE_FILE: &str = "storage.sqlite3.probe";

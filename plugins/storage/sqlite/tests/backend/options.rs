@@ -26,6 +26,17 @@ fn a_value_out_of_bounds_is_refused_by_name_before_anything_is_created() {
     }
 }
 
+/// An entry of 1 KiB must not take a page for what does not fit into a quarter of it.
+#[test]
+fn entries_of_a_kibibyte_take_little_more_than_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    fill(&*storage, 2000, 1000);
+    storage.close().unwrap();
+    let size = fs::metadata(dir.path().join("storage.sqlite3")).unwrap().len();
+    assert!(size < 3_000_000, "2 MB of entries took {size} bytes");
+}
+
 #[test]
 fn page_size_decides_at_creation_and_must_agree_afterwards() {
     let dir = tempfile::tempdir().unwrap();
@@ -41,7 +52,8 @@ fn page_size_decides_at_creation_and_must_agree_afterwards() {
 #[test]
 fn a_batch_above_the_quota_changes_nothing_and_deletes_make_room() {
     let dir = tempfile::tempdir().unwrap();
-    let storage = open_with(dir.path(), "quota_bytes = \"1MiB\"", OpenMode::Create).unwrap();
+    let options = "quota_bytes = \"1MiB\"\npage_size = \"4KiB\"";
+    let storage = open_with(dir.path(), options, OpenMode::Create).unwrap();
     fill(&*storage, 100, 4000);
     let content = entries(&*storage);
     let large = batch_of((0..100u8).map(|key| (vec![0xff, key], vec![1; 10_000])));
