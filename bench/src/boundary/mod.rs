@@ -24,7 +24,7 @@ pub use clock::Clock;
 pub use goal::{Goal, Outcome};
 pub use latency::Latency;
 pub use operation::Operation;
-pub use part::{PART_ARGUMENT, measure_part};
+pub use part::measure_part;
 pub use report::Report;
 #[cfg(any(feature = "mvcc", feature = "block"))]
 pub(crate) use rounds::order;

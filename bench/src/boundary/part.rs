@@ -15,6 +15,7 @@ use crate::data::{Data, Shape};
 use crate::statistics::median;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
+use std::array;
 use std::env;
 use std::io::{Read, Write};
 use std::ops::Range;
@@ -23,8 +24,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The argument with which this program measures one part.
-pub const PART_ARGUMENT: &str = "--part";
+/// The argument with which this program calls [`measure_part`].
+const PART_ARGUMENT: &str = "--part";
 
 /// A directory for each leg, filled by the backend.
 pub(super) struct Copies<'a> {
@@ -36,18 +37,14 @@ impl<'a> Copies<'a> {
     /// Copies of what the backend `name` makes of `data`.
     pub(super) fn make(name: &'static str, data: &'a Data) -> Self {
         let backend = Backend::new(name, data);
-        let dirs = copies(&backend);
+        let dirs = array::from_fn(|_| backend.copy());
         Self { backend, dirs }
     }
 
-    /// New ones in their places.
+    /// New ones in their places, one after the other.
     pub(super) fn renew(&mut self) {
-        self.dirs = copies(&self.backend);
+        self.dirs.iter_mut().for_each(|dir| *dir = self.backend.copy());
     }
-}
-
-fn copies(backend: &Backend<'_>) -> [Arc<Dir>; LEGS] {
-    std::array::from_fn(|_| backend.copy())
 }
 
 /// What one process is asked for.
@@ -116,7 +113,8 @@ pub(super) fn measure(
     (0..parts).map(measure).collect()
 }
 
-/// Measures the part that `input` describes, and tells `output` what it gave: the other side of [`PART_ARGUMENT`].
+/// Measures the part that `input` describes, and tells `output` what it gave, both in JSON: what [`run`](super::run) asks other
+/// processes of this program for.
 ///
 /// # Errors
 /// When `input` is no part, or `output` is closed.
