@@ -68,6 +68,16 @@ impl<'a> Backend<'a> {
         Self { name, data, image: OnceCell::new() }
     }
 
+    /// Its name, one of [`BACKENDS`].
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What it is filled with.
+    pub fn data(&self) -> &'a Data {
+        self.data
+    }
+
     /// A copy, on disk, of the directory that the backend has filled and closed.
     pub fn copy(&self) -> Arc<Dir> {
         let image = self.image.get_or_init(|| self.fill());

@@ -7,7 +7,6 @@ use super::legs::{LINKED, LOADED, RAW, RAW_AGAIN};
 use super::operation::Operation;
 use super::part::{self, Copies, Figures};
 use super::rounds::Times;
-use crate::data::Shape;
 use crate::statistics::Estimate;
 use anyhow::Result;
 use serde::Serialize;
@@ -70,25 +69,27 @@ pub struct InPlace {
 }
 
 impl Cell {
-    /// Measures `operation` on `backend`. When the guard calls that void, it is done anew over new copies: where their data lie in memory
+    /// Measures `operation` on the backend of `copies`. When the guard calls that void, it is done anew over new copies: where their data lie in memory
     /// is a matter of luck, which decides a few percent.
     ///
     /// # Errors
     /// When a part fails.
     pub(super) fn measure(
-        backend: &'static str,
-        shape: Shape,
         operation: Operation,
         copies: &mut Copies<'_>,
         selection: &Selection,
     ) -> Result<Self> {
         let mut attempts = 1;
-        let mut parts = part::measure(backend, shape, operation, copies, selection)?;
-        while !guard(&parts).passes_guard() && attempts < ATTEMPTS_MAX {
+        let (parts, guard) = loop {
+            let parts = part::measure(operation, copies, selection)?;
+            let guard = estimate(&times(&parts), Times::ratios, RAW_AGAIN);
+            if guard.passes_guard() || attempts == ATTEMPTS_MAX {
+                break (parts, guard);
+            }
             copies.renew();
-            parts = part::measure(backend, shape, operation, copies, selection)?;
             attempts += 1;
-        }
+        };
+        let (backend, shape) = (copies.backend().name(), copies.backend().data().shape());
         let times = times(&parts);
         let [raw, linked, loaded] =
             [RAW, LINKED, LOADED].map(|leg| estimate(&times, Times::rates, leg));
@@ -103,7 +104,7 @@ impl Cell {
             rounds: times.iter().map(|times| times.rounds()).sum(),
             attempts,
             rates: Rates { raw: raw.median, linked: linked.median, loaded: loaded.median },
-            guard: guard(&parts),
+            guard,
             linked: ratio_linked,
             loaded: ratio_loaded,
             added_ns,
@@ -141,10 +142,6 @@ impl fmt::Display for Cell {
 
 fn times(parts: &[Figures]) -> Vec<&Times> {
     parts.iter().map(|part| &part.times).collect()
-}
-
-fn guard(parts: &[Figures]) -> Estimate {
-    estimate(&times(parts), Times::ratios, RAW_AGAIN)
 }
 
 fn in_place(parts: &[Figures]) -> Option<InPlace> {

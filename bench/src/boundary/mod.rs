@@ -94,7 +94,7 @@ pub fn run(selection: &Selection) -> Result<Report> {
             let mut copies = Copies::make(name, &data);
             for &operation in &selection.operations {
                 bar.set_message(format!("{place}: {operation}"));
-                let cell = Cell::measure(name, shape, operation, &mut copies, selection)?;
+                let cell = Cell::measure(operation, &mut copies, selection)?;
                 bar.suspend(|| eprintln!("{cell}"));
                 cells.push(cell);
                 bar.inc(1);

@@ -41,6 +41,11 @@ impl<'a> Copies<'a> {
         Self { backend, dirs }
     }
 
+    /// The backend that filled them.
+    pub(super) fn backend(&self) -> &Backend<'a> {
+        &self.backend
+    }
+
     /// New ones in their places, one after the other.
     pub(super) fn renew(&mut self) {
         self.dirs.iter_mut().for_each(|dir| *dir = self.backend.copy());
@@ -80,8 +85,6 @@ pub(super) struct Figures {
 /// # Errors
 /// When a part fails, which has said why.
 pub(super) fn measure(
-    name: &str,
-    shape: Shape,
     operation: Operation,
     copies: &mut Copies<'_>,
     selection: &Selection,
@@ -98,8 +101,8 @@ pub(super) fn measure(
             _ => copies.dirs.rotate_right(1),
         }
         let part = Part {
-            backend: name.to_owned(),
-            shape,
+            backend: copies.backend.name().to_owned(),
+            shape: copies.backend.data().shape(),
             operation,
             copies: copies.dirs.each_ref().map(|dir| dir.path().to_owned()),
             index,
