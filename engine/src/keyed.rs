@@ -25,6 +25,12 @@ impl<T: Clone + Borrow<[u8]>, const SHARDS: usize> Sharded<T, SHARDS> {
         }
     }
 
+    /// The hash of `key`, which is this table's own.
+    #[inline]
+    pub(crate) fn hash(&self, key: &[u8]) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
     /// The item of `key`.
     #[inline]
     pub(crate) fn get(&self, key: &[u8]) -> Option<T> {
@@ -46,6 +52,23 @@ impl<T: Clone + Borrow<[u8]>, const SHARDS: usize> Sharded<T, SHARDS> {
             Entry::Occupied(there) => there.get().clone(),
             Entry::Vacant(place) => place.insert(make()).get().clone(),
         }
+    }
+
+    /// Asks `decide` about the item of `key`, with the item's part of the table locked, and removes
+    /// the item for `Some(true)`. Returns what `decide` said; `None` when there is no item.
+    pub(crate) fn remove_if(
+        &self,
+        key: &[u8],
+        decide: impl FnOnce(&T) -> Option<bool>,
+    ) -> Option<bool> {
+        let hash = self.hasher.hash_one(key);
+        let mut shard = self.shard_of(hash).write();
+        let item = shard.find_entry(hash, |item| item.borrow() == key).ok()?;
+        let decision = decide(item.get());
+        if decision == Some(true) {
+            item.remove();
+        }
+        decision
     }
 
     /// One part of the table, by its number.

@@ -13,10 +13,10 @@ use triomphe::ThinArc;
 #[derive(Clone)]
 pub(crate) struct Cell(ThinArc<Mutex<Chain>, u8>);
 
-/// One version of a key.
-pub(super) struct Entry {
-    pub(super) version: Version,
-    pub(super) value: Value,
+/// An older version of a key.
+struct Entry {
+    version: Version,
+    value: Value,
 }
 
 /// The versions of a key, the newest in place.
@@ -25,13 +25,44 @@ pub(super) struct Entry {
 /// 1. Versions rise from the oldest to the newest.
 /// 2. Only the newest can be unloaded, and then there are no older ones.
 pub(super) struct Chain {
-    newest: Entry,
+    head: Head,
+    newest: Value,
     /// From the oldest to the newest.
     older: ThinVec<Entry>,
 }
 
-/// Places for older versions that a chain keeps when some were removed, so that a key that is written again and again needs no
-/// allocation; when none was removed since, it gives them back.
+/// The newest version, with two marks in the bits that no version uses.
+#[derive(Clone, Copy)]
+struct Head(u64);
+
+impl Head {
+    /// The cell was asked for since the eviction hand last passed it.
+    const USED: u64 = 1 << 63;
+    /// The cell is in the key order of a store in memory.
+    const LISTED: u64 = 1 << 62;
+    const VERSION: u64 = !(Self::USED | Self::LISTED);
+
+    fn has(self, mark: u64) -> bool {
+        self.0 & mark != 0
+    }
+
+    fn set(&mut self, mark: u64, is_set: bool) {
+        self.0 = if is_set { self.0 | mark } else { self.0 & !mark };
+    }
+
+    fn version(self) -> Version {
+        Version(self.0 & Self::VERSION)
+    }
+
+    fn set_version(&mut self, version: Version) {
+        debug_assert_eq!(version.0 & !Self::VERSION, 0, "versions stay below 2^62");
+        self.0 = self.0 & !Self::VERSION | version.0 & Self::VERSION;
+    }
+}
+
+/// Places for older versions that a chain keeps after a pass of garbage collection removed some,
+/// so that a key that is written again and again needs no allocation. A pass that removes none
+/// gives them back.
 const SPARE_MAX: usize = 4;
 
 #[cfg(not(feature = "shuttle"))]
@@ -40,8 +71,7 @@ const _: () = assert!(size_of::<Mutex<Chain>>() <= 40);
 impl Cell {
     /// A cell for `key` whose value is not known yet, or known to be absent.
     pub(super) fn new(key: &[u8], value: Value) -> Self {
-        let newest = Entry { version: Version::ZERO, value };
-        let chain = Chain { newest, older: ThinVec::new() };
+        let chain = Chain { head: Head(0), newest: value, older: ThinVec::new() };
         Self(ThinArc::from_header_and_slice(Mutex::new(chain), key))
     }
 
@@ -55,12 +85,12 @@ impl Cell {
         self.0.header.header.lock()
     }
 
-    /// How many clones there are.
+    /// Number of clones, this one included.
     pub(super) fn references(&self) -> usize {
         ThinArc::strong_count(&self.0)
     }
 
-    /// Tells cells apart; equal for clones of one.
+    /// Identity of the cell, equal for all of its clones.
     #[inline]
     pub(super) fn id(&self) -> usize {
         ThinArc::as_ptr(&self.0).addr()
@@ -68,35 +98,71 @@ impl Cell {
 }
 
 impl Chain {
+    /// The newest version; [`Version::ZERO`] for a key that was never written.
     #[inline]
-    pub(super) fn newest(&self) -> &Entry {
+    pub(super) fn newest_version(&self) -> Version {
+        self.head.version()
+    }
+
+    /// The value at the newest version.
+    #[inline]
+    pub(super) fn newest(&self) -> &Value {
         &self.newest
     }
 
+    #[inline]
     pub(super) fn is_loaded(&self) -> bool {
-        self.newest.value.is_loaded()
+        self.newest.is_loaded()
     }
 
     /// Fills in what the backend has.
     pub(super) fn load(&mut self, version: Version, value: Value) {
         debug_assert!(!self.is_loaded(), "a loaded cell knows better than the backend");
-        self.newest = Entry { version, value };
+        self.head.set_version(version);
+        self.newest = value;
+    }
+
+    /// Marks the cell as asked for, which spares it one pass of the eviction hand.
+    #[inline]
+    pub(super) fn mark_used(&mut self) {
+        self.head.set(Head::USED, true);
+    }
+
+    /// Takes the mark that [`mark_used`](Self::mark_used) left; `true` when there was one.
+    pub(super) fn take_used(&mut self) -> bool {
+        let was_used = self.head.has(Head::USED);
+        self.head.set(Head::USED, false);
+        was_used
+    }
+
+    #[inline]
+    pub(super) fn is_listed(&self) -> bool {
+        self.head.has(Head::LISTED)
+    }
+
+    pub(super) fn set_listed(&mut self, is_listed: bool) {
+        self.head.set(Head::LISTED, is_listed);
     }
 
     /// The value as of `version`; `None` when the key did not exist.
     #[inline]
     pub(super) fn at(&self, version: Version) -> Option<&Value> {
         debug_assert!(self.is_loaded());
-        if self.newest.version <= version {
-            return Some(&self.newest.value);
+        if self.newest_version() <= version {
+            return Some(&self.newest);
         }
         self.older.iter().rev().find(|entry| entry.version <= version).map(|entry| &entry.value)
     }
 
-    /// Puts a newer version in front. Returns the bytes that the one before it takes as an older version.
+    /// Puts a newer version in front. Returns the bytes that the previous one takes as an older
+    /// version.
     pub(super) fn install(&mut self, version: Version, value: Value) -> usize {
-        debug_assert!(self.newest.version < version, "versions rise");
-        let before = std::mem::replace(&mut self.newest, Entry { version, value });
+        let before = Entry {
+            version: self.newest_version(),
+            value: std::mem::replace(&mut self.newest, value),
+        };
+        debug_assert!(before.version < version, "versions rise");
+        self.head.set_version(version);
         // That a key was absent before its first version needs no entry.
         if before.version == Version::ZERO && before.value.bytes().is_none() {
             return 0;
@@ -109,34 +175,37 @@ impl Chain {
         size_of::<Entry>()
     }
 
-    /// Versions that exist; a key that was never written has none.
+    /// Number of versions; 0 for a key that was never written.
     pub(super) fn versions(&self) -> usize {
-        let is_placeholder = self.newest.version == Version::ZERO;
+        let is_placeholder = self.newest_version() == Version::ZERO;
         self.older.len() + usize::from(!is_placeholder)
     }
 
-    /// Does the key exist in its newest version?
+    /// Returns `true` when the key is known not to exist in its newest version.
     pub(super) fn is_absent(&self) -> bool {
-        self.newest.value.is_loaded() && self.newest.value.bytes().is_none()
+        self.newest.is_loaded() && self.newest.bytes().is_none()
     }
 
-    /// Is the newest version the only one?
+    /// Returns `true` when there is no version but the newest.
     pub(super) fn is_single(&self) -> bool {
         self.older.is_empty()
     }
 
-    /// Removes the oldest versions: all but the newest at or below `floor` of those at or below it, and of those that `watermark` allows so
-    /// many that `most` stay. Returns how many went and the bytes that they took.
+    /// Removes the oldest versions: of those at or below `floor` all but the newest, and of those
+    /// that `watermark` allows as many as leave `most`. Returns the number of removed versions and
+    /// the bytes that they took.
     pub(super) fn prune(
         &mut self,
         floor: Version,
         watermark: Version,
         most: usize,
     ) -> (usize, usize) {
+        let newest = self.newest_version();
         let superseded_by = |limit: Version| {
             // Entry i is superseded by entry i + 1, the last one by the newest.
-            let next = self.older.iter().skip(1).chain(std::iter::once(&self.newest));
-            next.take(self.older.len()).take_while(|entry| entry.version <= limit).count()
+            let next = self.older.iter().skip(1).map(|entry| entry.version);
+            let next = next.chain(std::iter::once(newest)).take(self.older.len());
+            next.take_while(|version| *version <= limit).count()
         };
         let too_many = (self.older.len() + 1).saturating_sub(most.max(1));
         let count = superseded_by(floor).max(superseded_by(watermark).min(too_many));
@@ -155,6 +224,21 @@ keyed!(Cell);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn marks_and_versions_do_not_touch_each_other() {
+        let cell = Cell::new(b"key", Value::UNLOADED);
+        let mut chain = cell.lock();
+        chain.mark_used();
+        chain.set_listed(true);
+        assert_eq!(chain.newest_version(), Version::ZERO);
+        chain.load(Version(7), Value::new(b"loaded"));
+        chain.install(Version((1 << 62) - 1), Value::new(b"newest"));
+        assert_eq!(chain.newest_version(), Version((1 << 62) - 1));
+        assert!(chain.take_used() && !chain.take_used() && chain.is_listed());
+        chain.set_listed(false);
+        assert_eq!((chain.newest_version().0, chain.is_listed()), ((1 << 62) - 1, false));
+    }
 
     #[test]
     fn a_chain_keeps_a_few_places_while_versions_come_and_gives_them_back_afterwards() {

@@ -5,6 +5,7 @@ use super::config::{Acknowledgement, Block, CommitOptions, Isolation};
 use super::group::Ticket;
 use super::inner::Inner;
 use super::mutant::{Mutant, mutant};
+use super::recent::Write;
 use super::sequencer::{FACTS_BYTES, FACTS_OPERATIONS, Sequencer};
 use super::txn::{CellSet, ScannedRange};
 use super::value::Value;
@@ -16,14 +17,23 @@ use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use supervm_plugin_sdk::{
-    BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, Capability, Durability, Error, ErrorKind, KeyRange,
-    Result, WriteBatch,
+    BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, Capability, Direction, Durability, Error, ErrorKind,
+    KeyRange, Result, WriteBatch,
 };
 
 /// Bytes that the operations on one key take at most, besides the key thrice and the values: headers, prefixes, versions.
 const OPERATION_BYTES: usize = 80;
 /// A latest value, an old one, and a part of the list of changed keys.
 const OPERATIONS_PER_KEY: usize = 3;
+
+/// Settled writes that a commit takes out of the recent ones at least, where they are many.
+const SETTLED_MIN: usize = 256;
+/// Writes since a transaction began up to which they are held against its ranges one by one.
+const SCANNED_ONE_BY_ONE_MAX: usize = 32;
+/// Writes that are held against the ranges with the recent writes locked: some 100 us.
+const SCANNED_AT_ONCE_MAX: usize = 4096;
+/// Cells of a range that are looked at in one step.
+const PAGE_CELLS: usize = 256;
 
 /// Writes whose effect on the digest one thread computes at a time: some 100 us of work.
 const DELTA_WRITES: usize = 128;
@@ -53,13 +63,14 @@ impl Inner {
             Some(_) => size(request.writes, request.read_version)?,
             None => 0,
         };
+        let checked = self.check_ranges(request).inspect_err(|_| self.counters.conflicts.add(1))?;
         let ticket = {
             let mut sequencer = self.sequencer.lock();
             if let Some(poison) = &sequencer.poison {
                 return Err(poisoned(poison));
             }
             check_block(&sequencer, request.options.block)?;
-            if let Err(conflict) = self.check_conflicts(&sequencer, request) {
+            if let Err(conflict) = self.check_conflicts(&sequencer, request, checked) {
                 self.counters.conflicts.add(1);
                 if mutant(Mutant::HoleAfterConflict) {
                     sequencer.last = sequencer.last.next();
@@ -69,6 +80,7 @@ impl Inner {
             self.take_effect(&mut sequencer, request, delta.as_deref(), size, is_synced)
         };
         self.counters.commits.add(1);
+        self.settle_when_long(request.writes.len());
         if self.has_backend() {
             self.write_group(ticket)?;
             self.evict_when_full();
@@ -89,7 +101,82 @@ impl Inner {
         }
     }
 
-    fn check_conflicts(&self, sequencer: &Sequencer, request: &Request<'_>) -> Result<()> {
+    /// Takes some settled writes out of the recent ones when there are many, and puts others in
+    /// order, a few times as many as the commit that calls it added.
+    fn settle_when_long(&self, added: usize) {
+        let mut recent = self.recent.lock();
+        if recent.is_long() {
+            let most = SETTLED_MIN.max(added.saturating_mul(4));
+            self.settle(&mut recent, most);
+            recent.order_some(most);
+        }
+    }
+
+    /// Checks that nothing was written to the scanned ranges since the transaction began, without
+    /// the sequencer's lock. Returns the version up to which that is known.
+    ///
+    /// Scanned ranges may be long, so the commit then looks only at what came after that version.
+    fn check_ranges(&self, request: &Request<'_>) -> Result<Version> {
+        let window = request.read_version;
+        let is_checked = request.isolation == Isolation::Serializable && !mutant(Mutant::Phantoms);
+        if request.ranges.is_empty() || !is_checked {
+            return Ok(Version::MAX);
+        }
+        let last = {
+            let recent = self.recent.lock();
+            if recent.len_after(window) <= SCANNED_ONE_BY_ONE_MAX {
+                check_writes(recent.after(window), request.ranges)?;
+                return Ok(recent.last());
+            }
+            recent.last()
+        };
+        for range in request.ranges {
+            self.check_range(range, window)?;
+        }
+        // What came meanwhile, so that as little as possible is left for the sequencer.
+        let recent = self.recent.lock();
+        if recent.len_after(last) <= SCANNED_AT_ONCE_MAX {
+            check_writes(recent.after(last), request.ranges)?;
+            return Ok(recent.last());
+        }
+        Ok(last)
+    }
+
+    fn check_range(&self, range: &ScannedRange, window: Version) -> Result<()> {
+        let mut start = range.start.clone();
+        let mut page = Vec::new();
+        loop {
+            let ahead = KeyRange::new(&start, range.end.as_deref());
+            page.clear();
+            let mut recent = self.recent.lock();
+            let has_more = recent.page(ahead, Direction::Forward, PAGE_CELLS, &mut page);
+            drop(recent);
+            if page.iter().any(|cell| cell.lock().newest_version() > window) {
+                return Err(range_conflict(range));
+            }
+            match page.last() {
+                Some(last) if has_more => {
+                    start.clear();
+                    start.extend_from_slice(last.key());
+                    start.push(0);
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Checks what the transaction read and writes; `checked` is what [`check_ranges`] returned.
+    ///
+    /// [`check_ranges`]: Self::check_ranges
+    fn check_conflicts(
+        &self,
+        sequencer: &Sequencer,
+        request: &Request<'_>,
+        checked: Version,
+    ) -> Result<()> {
+        if self.readers.is_expired(request.read_version) {
+            return Err(expired("commit"));
+        }
         if let Some(after) = request.options.after {
             if after != sequencer.last {
                 let refused = "something was committed since the version that this commit follows";
@@ -105,7 +192,7 @@ impl Inner {
         if mutant(Mutant::WindowAtCommit) {
             window = self.readers.visible();
         }
-        let changed = |cell: &Cell| cell.lock().newest().version > window;
+        let changed = |cell: &Cell| cell.lock().newest_version() > window;
         for (cell, _) in request.writes.iter() {
             if changed(cell) {
                 return Err(conflict("a key that it writes", cell.key()));
@@ -122,11 +209,8 @@ impl Inner {
                 return Err(conflict("a key that it read", cell.key()));
             }
         }
-        for range in request.ranges {
-            let scanned = KeyRange::new(&range.start, range.end.as_deref());
-            if !mutant(Mutant::Phantoms) && self.index.any_in(scanned, changed) {
-                return Err(conflict("a range that it read", &range.start));
-            }
+        if checked < sequencer.last {
+            check_writes(self.recent.lock().after(checked), request.ranges)?;
         }
         Ok(())
     }
@@ -154,20 +238,26 @@ impl Inner {
         let (mut old_versions, mut bytes) = (0, 0);
         let mut change =
             ChangeWriter { version, keeps_old, stored: Vec::new(), record: Vec::new() };
+        let mut recent = self.recent.lock();
         for (cell, value) in request.writes.iter() {
             let mut chain = cell.lock();
             if let Some(group) = &mut group {
-                let old = chain.newest();
-                let old = old.value.bytes().map(|value| (old.version, value));
+                let old = chain.newest().bytes().map(|value| (chain.newest_version(), value));
                 change.write(&mut group.batch, cell.key(), old, value.bytes());
+            } else if !chain.is_listed() {
+                self.index.list(cell, &mut chain);
             }
-            old_versions += chain.versions().min(1);
+            let superseded = chain.versions().min(1);
+            old_versions += superseded;
             bytes += value.heap_bytes() + chain.install(version, value.clone());
             drop(chain);
+            let has_garbage = superseded > 0 || value.bytes().is_none();
+            recent.push(Write { version, cell: cell.clone(), has_garbage });
             if mutant(Mutant::PublishEarly) {
                 std::thread::yield_now();
             }
         }
+        drop(recent);
         self.garbage.grow(old_versions);
         self.memory.grow(bytes);
         sequencer.last = version;
@@ -310,6 +400,27 @@ pub(super) fn check_block(sequencer: &Sequencer, block: Option<Block>) -> Result
         block.number, block.timestamp, last.number, last.timestamp
     );
     Err(Error::new(ErrorKind::InvalidArgument, "commit", refused))
+}
+
+/// Refuses when one of the `written` cells lies in one of `ranges`.
+fn check_writes<'a>(
+    mut written: impl Iterator<Item = &'a Cell>,
+    ranges: &[ScannedRange],
+) -> Result<()> {
+    let conflict = written.find_map(|cell| ranges.iter().find(|range| range.contains(cell.key())));
+    conflict.map_or(Ok(()), |range| Err(range_conflict(range)))
+}
+
+#[cold]
+fn range_conflict(range: &ScannedRange) -> Error {
+    conflict("a range that it read", &range.start)
+}
+
+/// The error of a transaction whose state is no longer kept.
+#[cold]
+pub(super) fn expired(operation: &'static str) -> Error {
+    let refused = "the transaction is so old that memory has no room for what it reads; begin anew";
+    Error::new(ErrorKind::SnapshotExpired, operation, refused)
 }
 
 #[cold]

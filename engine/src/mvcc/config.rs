@@ -9,6 +9,10 @@ use std::time::{Duration, Instant};
 /// Memory that the cells of a store over a backend may take before some leave, in bytes, when nothing else is said.
 pub const MEMORY_BYTES_DEFAULT: usize = 256 << 20;
 
+/// Memory that the keys of one transaction may take, in bytes, when nothing else is said. A call of
+/// a contract needs less.
+pub const TRANSACTION_BYTES_DEFAULT: usize = 256 << 20;
+
 /// What a transaction is protected from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Isolation {
@@ -99,6 +103,10 @@ pub struct MvccConfig {
     pub digest: bool,
     /// Memory that cells may take, in bytes, before those leave that are on the backend and that nobody needs. Without a backend all stays.
     pub memory_bytes_max: usize,
+    /// Memory that the keys which one transaction reads and writes may take until it ends, in
+    /// bytes; more fail with `QuotaFull`. Transactions that remember no reads are not concerned
+    /// unless they write. Default: [`TRANSACTION_BYTES_DEFAULT`].
+    pub transaction_bytes_max: usize,
     /// What time to live is measured with.
     pub clock: Clock,
 }
@@ -112,6 +120,7 @@ impl Default for MvccConfig {
             history: None,
             digest: false,
             memory_bytes_max: MEMORY_BYTES_DEFAULT,
+            transaction_bytes_max: TRANSACTION_BYTES_DEFAULT,
             clock: Clock::default(),
         }
     }

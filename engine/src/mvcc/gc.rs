@@ -1,17 +1,28 @@
-//! Garbage collection: old versions that nobody can read any more.
+//! Garbage collection: old versions that no transaction can read any more.
 //!
-//! The watermark is the oldest version that a running transaction reads. Of each key the newest version at or below it has to stay, and all
-//! above it. Of the rest, the policies say what may stay longer. A key whose newest version is that it was deleted leaves memory when no
-//! reader is older than that: until then it hides what the backend, or an older version, says.
+//! The watermark is the oldest version that a running transaction reads. Of each key the newest
+//! version at or below it has to stay, and all above it. Of the rest, the policies say what may
+//! stay longer. A key whose newest version is a deletion leaves memory when no reader is older than
+//! the deletion: until then it hides what the backend, or an older version, says.
+//!
+//! A pass looks at what was written since the last one, not at all keys: each write that left
+//! something to collect is queued when it is [settled](super::recent), in the order of versions,
+//! and is taken from the queue when the policies let go of what it superseded.
 
 use super::cell::{Cell, Chain};
+use super::evict::cell_bytes;
 use super::inner::Inner;
 use super::mutant::{Mutant, mutant};
+use super::recent::{Recent, Write};
 use crate::layout::Version;
 use crate::sync::Condvar;
 use parking_lot::Mutex;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+/// Writes that a pass looks at between two looks at the flag that stops it.
+const WRITES_PER_STEP: usize = 1024;
 
 /// What one pass did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,7 +59,11 @@ pub(super) struct Garbage {
     old_versions: AtomicU64,
     stats: Mutex<GcStats>,
     /// Held by the pass that runs.
-    pass: Mutex<()>,
+    work: Mutex<Work>,
+    /// Settled writes that no pass has seen, in the order of their versions.
+    settled: Mutex<VecDeque<Write>>,
+    /// Cells that were made for absent keys and that no pass has seen.
+    absent: Mutex<Vec<Cell>>,
     /// So many old versions more than the last pass left wake the thread; 0 = none do.
     pub(super) threshold: AtomicU64,
     /// Old versions that the last pass had to leave; waking the thread for them again would be in vain.
@@ -57,7 +72,41 @@ pub(super) struct Garbage {
     pub(super) wanted: Condvar,
 }
 
+/// What passes have seen and left.
+#[derive(Default)]
+struct Work {
+    /// Writes that superseded something that a policy keeps, in the order of their versions.
+    kept: VecDeque<Write>,
+    /// Deletions of keys that a transaction holds.
+    held: Vec<Write>,
+    /// Cells of absent keys that a transaction holds.
+    absent: Vec<Cell>,
+}
+
+/// Up to where a pass collects.
+#[derive(Clone, Copy)]
+struct Bounds {
+    watermark: Version,
+    /// What was superseded at or below it goes.
+    floor: Version,
+    /// Most versions of a key, as far as no transaction reads the others.
+    versions_max: usize,
+}
+
 impl Garbage {
+    /// Queues a cell that was made for an absent key.
+    pub(super) fn note_absent(&self, cell: &Cell) {
+        self.absent.lock().push(cell.clone());
+    }
+
+    /// The next settled writes at or below `watermark`: a pass ends although others commit.
+    fn take_settled(&self, watermark: Version) -> Vec<Write> {
+        let mut settled = self.settled.lock();
+        let at_most = settled.range(..settled.len().min(WRITES_PER_STEP));
+        let count = at_most.take_while(|write| write.version <= watermark).count();
+        settled.drain(..count).collect()
+    }
+
     #[inline]
     pub(super) fn grow(&self, versions: usize) {
         self.old_versions.fetch_add(versions as u64, Ordering::Relaxed);
@@ -87,20 +136,45 @@ impl Garbage {
 }
 
 impl Inner {
-    /// One pass; it ends early when `stop` becomes true.
+    /// Takes at most `most` writes out of `recent` that every running transaction sees.
+    pub(super) fn settle(&self, recent: &mut Recent, most: usize) -> usize {
+        self.settle_to(recent, self.readers.watermark(), most)
+    }
+
+    fn settle_to(&self, recent: &mut Recent, horizon: Version, most: usize) -> usize {
+        let mut garbage = Vec::new();
+        let count = recent.settle(horizon, most, |write| {
+            if write.has_garbage {
+                if !self.has_backend() {
+                    self.unlist_deleted(&write);
+                }
+                garbage.push(write);
+            }
+        });
+        self.garbage.settled.lock().extend(garbage);
+        count
+    }
+
+    /// Takes a deleted key out of the key order, so that scans need not step over it.
+    fn unlist_deleted(&self, write: &Write) {
+        let mut chain = write.cell.lock();
+        if chain.newest_version() == write.version && chain.is_absent() {
+            self.index.unlist(&write.cell, &mut chain);
+        }
+    }
+
+    /// Makes one pass; it ends early when `stop` becomes true.
     pub(super) fn collect(&self, stop: Option<&AtomicBool>) -> GcReport {
-        let _alone = self.garbage.pass.lock();
+        let mut work = self.garbage.work.lock();
         let started = Instant::now();
         let watermark = self.readers.watermark();
         let policy = self.sequencer.lock().policy_floor(&self.config.gc, self.config.clock.now());
         let floor = if mutant(Mutant::PolicyBeforeReader) { policy } else { policy.min(watermark) };
+        let versions_max = self.config.gc.versions_max.unwrap_or(usize::MAX);
+        let bounds = Bounds { watermark, floor, versions_max };
         let mut report = GcReport { watermark, ..GcReport::default() };
-        for shard in 0..self.index.shards() {
-            if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
-                break;
-            }
-            self.collect_shard(shard, floor, watermark, &mut report);
-        }
+        let is_stopped = || stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
+        while !is_stopped() && self.collect_step(&mut work, bounds, &mut report) > 0 {}
         self.garbage.left.store(self.garbage.old_versions(), Ordering::Relaxed);
         report.duration = started.elapsed();
         let mut stats = self.garbage.stats.lock();
@@ -112,38 +186,127 @@ impl Inner {
         report
     }
 
-    fn collect_shard(
+    /// Collects what can go of about `most` writes, whatever the policies say. Returns how many it
+    /// looked at; `None` when a pass runs.
+    pub(super) fn reclaim(&self, most: usize) -> Option<usize> {
+        let mut work = self.garbage.work.try_lock()?;
+        let watermark = self.readers.watermark();
+        let bounds = Bounds { watermark, floor: watermark, versions_max: usize::MAX };
+        let mut report = GcReport::default();
+        let mut count = 0;
+        while count < most {
+            let step = self.collect_step(&mut work, bounds, &mut report);
+            count += step;
+            if step == 0 {
+                break;
+            }
+        }
+        Some(count)
+    }
+
+    /// Looks at the next writes; returns their number, 0 when nothing is left for these bounds.
+    fn collect_step(&self, work: &mut Work, bounds: Bounds, report: &mut GcReport) -> usize {
+        let is_early = mutant(Mutant::PolicyBeforeReader) || mutant(Mutant::TombstoneTooEarly);
+        let horizon = if is_early { Version::MAX } else { bounds.watermark };
+        self.settle_to(&mut self.recent.lock(), horizon, WRITES_PER_STEP);
+        let mut count = self.collect_absent(work, bounds.watermark);
+        for write in std::mem::take(&mut work.held) {
+            self.remove_deleted(work, write, bounds.watermark, report);
+        }
+        for _ in 0..WRITES_PER_STEP {
+            let Some(write) = work.kept.pop_front_if(|write| write.version <= bounds.floor) else {
+                break;
+            };
+            count += 1;
+            self.collect_write(work, write, bounds, report);
+        }
+        for write in self.garbage.take_settled(bounds.watermark) {
+            count += 1;
+            // Versions of one key go in their order, so nothing overtakes what a policy keeps.
+            let is_kept = write.version > bounds.floor || !work.kept.is_empty();
+            match is_kept {
+                true => self.keep(work, write, bounds, report),
+                false => self.collect_write(work, write, bounds, report),
+            }
+        }
+        count
+    }
+
+    /// Queues what a policy keeps for the time when it does not any more.
+    fn keep(&self, work: &mut Work, write: Write, bounds: Bounds, report: &mut GcReport) {
+        let gc = &self.config.gc;
+        if gc.versions_max.is_some() {
+            self.prune(&write.cell, bounds, report);
+        }
+        let is_timed = gc.time_to_live.is_some() || gc.blocks.is_some();
+        if is_timed || gc.versions_max.is_none() {
+            work.kept.push_back(write);
+        } else {
+            // Only later writes of the key bring more over the bound, and deletions.
+            self.remove_deleted(work, write, bounds.watermark, report);
+        }
+    }
+
+    /// Removes what `write` superseded, and the key if it was deleted.
+    fn collect_write(&self, work: &mut Work, write: Write, bounds: Bounds, report: &mut GcReport) {
+        self.prune(&write.cell, bounds, report);
+        self.remove_deleted(work, write, bounds.watermark, report);
+    }
+
+    fn prune(&self, cell: &Cell, bounds: Bounds, report: &mut GcReport) {
+        let Bounds { watermark, floor, versions_max } = bounds;
+        let limit = if mutant(Mutant::PolicyBeforeReader) { Version::MAX } else { watermark };
+        let (count, bytes) = cell.lock().prune(floor, limit, versions_max);
+        self.garbage.shrink(count);
+        self.memory.shrink(bytes);
+        report.versions_removed += count as u64;
+    }
+
+    /// Removes the key of a deletion that nothing was written after; a held one is left for the
+    /// next step.
+    fn remove_deleted(
         &self,
-        shard: usize,
-        floor: Version,
+        work: &mut Work,
+        write: Write,
         watermark: Version,
         report: &mut GcReport,
     ) {
-        let most = self.config.gc.versions_max.unwrap_or(usize::MAX);
-        let limit = if mutant(Mutant::PolicyBeforeReader) { Version::MAX } else { watermark };
-        let (mut removed, mut freed, mut has_dead) = (0, 0, false);
-        self.index.visit(shard, |cell| {
-            let mut chain = cell.lock();
-            let (count, bytes) = chain.prune(floor, limit, most);
-            removed += count;
-            freed += bytes;
-            has_dead |= is_dead(&chain, watermark);
-        });
-        self.garbage.shrink(removed);
-        self.memory.shrink(freed);
-        report.versions_removed += removed as u64;
-        if !has_dead {
-            return;
+        let is_dead = |chain: &Chain| is_dead(chain, watermark);
+        {
+            let chain = write.cell.lock();
+            if chain.newest_version() != write.version || !is_dead(&chain) {
+                return;
+            }
         }
-        let mut tombstones = 0;
-        self.index.unlink(shard, |cell| {
-            let chain = cell.lock();
-            let is_dead = is_dead(&chain, watermark);
-            tombstones += usize::from(is_dead && chain.versions() > 0);
-            is_dead
-        });
-        report.versions_removed += tombstones as u64;
-        report.keys_removed += tombstones as u64;
+        if self.unlink(&write.cell, is_dead) {
+            report.versions_removed += 1;
+            report.keys_removed += 1;
+        } else {
+            work.held.push(write);
+        }
+    }
+
+    /// Removes the cells of absent keys that nobody holds.
+    fn collect_absent(&self, work: &mut Work, watermark: Version) -> usize {
+        let fresh = std::mem::take(&mut *self.garbage.absent.lock());
+        let count = fresh.len();
+        let is_placeholder = |chain: &Chain| chain.versions() == 0 && is_dead(chain, watermark);
+        let seen = std::mem::take(&mut work.absent);
+        for cell in seen.into_iter().chain(fresh) {
+            // One that was written is in the queue of writes.
+            if cell.lock().versions() == 0 && !self.unlink(&cell, is_placeholder) {
+                work.absent.push(cell);
+            }
+        }
+        count
+    }
+
+    fn unlink(&self, cell: &Cell, may_go: impl FnOnce(&Chain) -> bool) -> bool {
+        let is_gone = self.index.unlink(cell, may_go);
+        if is_gone {
+            self.memory.shrink(cell_bytes(cell));
+        }
+        is_gone
     }
 
     /// Wakes the thread that collects when there is much to do.
@@ -170,15 +333,13 @@ impl Inner {
 
     fn sum(&self, of: impl Fn(&Cell) -> u64) -> u64 {
         let mut sum = 0;
-        for shard in 0..self.index.shards() {
-            self.index.visit(shard, |cell| sum += of(cell));
-        }
+        self.index.visit(|cell| sum += of(cell));
         sum
     }
 }
 
-/// Is there nothing left of the chain's key for anybody?
+/// Returns `true` when the chain's key does not exist for any transaction.
 fn is_dead(chain: &Chain, watermark: Version) -> bool {
-    let nobody_older = chain.newest().version <= watermark && chain.is_single();
+    let nobody_older = chain.newest_version() <= watermark && chain.is_single();
     chain.is_absent() && (nobody_older || mutant(Mutant::TombstoneTooEarly))
 }

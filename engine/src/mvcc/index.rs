@@ -1,49 +1,56 @@
-//! The keys that are in memory: by their hash for one key, in their order for a range.
+//! The keys that are in memory, by their hash; in a store without a backend also in their order.
 //!
-//! A cell is in both indexes or in neither. The ordered one is touched only when a cell is made or unlinked, and by scans.
+//! A store over a backend needs no order of all keys: its scans take the keys that nobody has
+//! written lately from the backend, and the others from [`Recent`](super::recent::Recent). A store
+//! in memory has nothing else to scan, so it lists each key that exists.
 //!
-//! Unlinking a cell that somebody still holds would lose what they write to it. So a cell leaves only while its shard and the ordered
-//! index are locked, when the two indexes hold its only references: whoever comes later finds nothing and makes a new one.
+//! Unlinking a cell that somebody still holds would lose what they write to it. So a cell leaves
+//! only while its shard is locked for writing and the index holds its only references: whoever
+//! comes later finds nothing and makes a new one.
+//!
+//! IMPORTANT: locks are taken in this order: a shard, a cell, the key order.
 
-use super::cell::Cell;
+use super::cell::{Cell, Chain};
 use super::mutant::{Mutant, mutant};
+use super::value::Value;
 use crate::keyed::{Sharded, take_page};
 use parking_lot::RwLock;
 use std::collections::BTreeSet;
-use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use supervm_plugin_sdk::{Direction, KeyRange};
 
-/// A power of two, and many times the number of threads that run at once.
-const SHARDS: usize = 256;
-/// References to a cell that only the indexes hold.
-const UNHELD: usize = 2;
+/// Parts of the table. A part that grows is locked meanwhile, so there are so many that each stays
+/// small: 10,000 keys when there are 10 million.
+const SHARDS: usize = 1024;
 
 pub(super) struct Index {
     hashed: Sharded<Cell, SHARDS>,
-    ordered: RwLock<BTreeSet<Cell>>,
+    /// The keys that exist, of a store without a backend.
+    listed: RwLock<BTreeSet<Cell>>,
     cells: AtomicUsize,
-    key_bytes: AtomicUsize,
+}
+
+/// Where a sweep over all cells goes on.
+#[derive(Debug, Default)]
+pub(super) struct Hand {
+    shard: usize,
+    bucket: usize,
+    /// Number of times that the hand came back to the first shard.
+    pub(super) laps: u64,
 }
 
 impl Index {
     pub(super) fn new() -> Self {
         Self {
             hashed: Sharded::with_capacity(0),
-            ordered: RwLock::default(),
+            listed: RwLock::default(),
             cells: AtomicUsize::new(0),
-            key_bytes: AtomicUsize::new(0),
         }
     }
 
-    /// How many cells there are.
+    /// Number of cells.
     pub(super) fn len(&self) -> usize {
         self.cells.load(Ordering::Relaxed)
-    }
-
-    /// Bytes of all cells' keys.
-    pub(super) fn key_bytes(&self) -> usize {
-        self.key_bytes.load(Ordering::Relaxed)
     }
 
     /// The cell of `key`.
@@ -52,19 +59,40 @@ impl Index {
         self.hashed.get(key)
     }
 
-    /// The cell of `key`, made by `make` when there is none.
+    /// The hash of `key`, which differs from store to store.
     #[inline]
-    pub(super) fn get_or_insert(&self, key: &[u8], make: impl FnOnce() -> Cell) -> Cell {
-        self.hashed.get_or_insert(key, || {
-            let cell = make();
-            self.ordered.write().insert(cell.clone());
-            self.cells.fetch_add(1, Ordering::Relaxed);
-            self.key_bytes.fetch_add(key.len(), Ordering::Relaxed);
-            cell
-        })
+    pub(super) fn hash(&self, key: &[u8]) -> u64 {
+        self.hashed.hash(key)
     }
 
-    /// Appends to `page` the next cells of `range` in `direction`, at most `most`; `false` when the range has no more.
+    /// The cell of `key`, made with `value` when there is none; `true` when it was made.
+    #[inline]
+    pub(super) fn get_or_insert(&self, key: &[u8], value: Value) -> (Cell, bool) {
+        let mut is_new = false;
+        let cell = self.hashed.get_or_insert(key, || {
+            is_new = true;
+            self.cells.fetch_add(1, Ordering::Relaxed);
+            Cell::new(key, value)
+        });
+        (cell, is_new)
+    }
+
+    /// Adds a cell, whose locked `chain` says that it is not listed, to the key order.
+    pub(super) fn list(&self, cell: &Cell, chain: &mut Chain) {
+        self.listed.write().insert(cell.clone());
+        chain.set_listed(true);
+    }
+
+    /// Takes a cell out of the key order, if it is there.
+    pub(super) fn unlist(&self, cell: &Cell, chain: &mut Chain) {
+        if chain.is_listed() {
+            self.listed.write().remove(cell);
+            chain.set_listed(false);
+        }
+    }
+
+    /// Appends to `page` the next listed cells of `range` in `direction`, at most `most`; `false`
+    /// when the range has no more.
     pub(super) fn page(
         &self,
         range: KeyRange<'_>,
@@ -72,45 +100,67 @@ impl Index {
         most: usize,
         page: &mut Vec<Cell>,
     ) -> bool {
-        take_page(&self.ordered.read(), range, direction, most, page)
+        take_page(&self.listed.read(), range, direction, most, page)
     }
 
-    /// Does `claim` hold of a cell in `range`?
-    pub(super) fn any_in(&self, range: KeyRange<'_>, mut claim: impl FnMut(&Cell) -> bool) -> bool {
-        if range.is_empty() {
-            return false;
+    /// Calls `visit` with each cell.
+    pub(super) fn visit(&self, mut visit: impl FnMut(&Cell)) {
+        for shard in 0..SHARDS {
+            self.hashed.shard(shard).read().iter().for_each(&mut visit);
         }
-        let end = range.end.map_or(Bound::Unbounded, Bound::Excluded);
-        let ordered = self.ordered.read();
-        ordered.range::<[u8], _>((Bound::Included(range.start), end)).any(&mut claim)
     }
 
-    pub(super) fn shards(&self) -> usize {
-        SHARDS
-    }
-
-    /// Calls `visit` with each cell of one shard.
-    pub(super) fn visit(&self, shard: usize, mut visit: impl FnMut(&Cell)) {
-        self.hashed.shard(shard).read().iter().for_each(&mut visit);
-    }
-
-    /// Removes the cells of one shard that nobody holds and `may_go` is true of; returns how many.
-    pub(super) fn unlink(&self, shard: usize, mut may_go: impl FnMut(&Cell) -> bool) -> usize {
-        let mut shard = self.hashed.shard(shard).write();
-        let mut ordered = self.ordered.write();
-        let (mut unlinked, mut key_bytes) = (0, 0);
-        shard.retain(|cell| {
-            let is_held = cell.references() > UNHELD && !mutant(Mutant::UnlinkHeld);
-            if is_held || !may_go(cell) {
-                return true;
+    /// Removes `cell` when `may_go` is true of it and nobody holds it but the caller, once;
+    /// `false` when it stays. A cell that is not in the index counts as removed.
+    pub(super) fn unlink(&self, cell: &Cell, may_go: impl FnOnce(&Chain) -> bool) -> bool {
+        let removed = self.hashed.remove_if(cell.key(), |there| {
+            if there.id() != cell.id() {
+                return None;
             }
-            ordered.remove(cell);
-            unlinked += 1;
-            key_bytes += cell.key().len();
-            false
+            let mut chain = cell.lock();
+            if !may_go(&chain) {
+                return Some(false);
+            }
+            self.unlist(cell, &mut chain);
+            // The caller's, and that of the table.
+            Some(cell.references() <= 2 || mutant(Mutant::UnlinkHeld))
         });
-        self.cells.fetch_sub(unlinked, Ordering::Relaxed);
-        self.key_bytes.fetch_sub(key_bytes, Ordering::Relaxed);
-        unlinked
+        if removed == Some(true) {
+            self.cells.fetch_sub(1, Ordering::Relaxed);
+        }
+        removed != Some(false)
+    }
+
+    /// Looks at the cells of the next `most` places behind `hand`, and removes those that nobody
+    /// holds and `may_go` is true of; returns their number.
+    pub(super) fn sweep(
+        &self,
+        hand: &mut Hand,
+        most: usize,
+        mut may_go: impl FnMut(&Cell) -> bool,
+    ) -> usize {
+        let (mut left, mut removed) = (most, 0);
+        for _ in 0..SHARDS {
+            let mut shard = self.hashed.shard(hand.shard).write();
+            let end = shard.num_buckets().min(hand.bucket + left);
+            for bucket in hand.bucket..end {
+                let Ok(place) = shard.get_bucket_entry(bucket) else { continue };
+                let is_held = place.get().references() > 1 && !mutant(Mutant::EvictNeeded);
+                if !is_held && may_go(place.get()) {
+                    place.remove();
+                    removed += 1;
+                }
+            }
+            left -= end - hand.bucket;
+            hand.bucket = end;
+            if end < shard.num_buckets() {
+                break;
+            }
+            hand.bucket = 0;
+            hand.shard = (hand.shard + 1) % SHARDS;
+            hand.laps += u64::from(hand.shard == 0);
+        }
+        self.cells.fetch_sub(removed, Ordering::Relaxed);
+        removed
     }
 }

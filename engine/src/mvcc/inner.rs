@@ -1,14 +1,16 @@
 //! What the handles and the transactions of one store share.
 
+use super::admission::Doorkeeper;
 use super::cell::Cell;
 use super::config::MvccConfig;
-use super::evict::Memory;
+use super::evict::{Memory, cell_bytes};
 use super::gc::Garbage;
 use super::group::Group;
 use super::index::Index;
 use super::metrics::Counters;
 use super::mutant::{Mutant, mutant};
 use super::readers::Readers;
+use super::recent::Recent;
 use super::sequencer::Sequencer;
 use super::value::Value;
 use crate::digest::StateAccumulator;
@@ -16,7 +18,7 @@ use crate::layout::{Area, BlockRecord, HistoryMode, Meta, Version, latest_key, s
 use crate::storage::Storage;
 use parking_lot::Mutex;
 use std::cell::RefCell;
-use supervm_plugin_sdk::{ByteBuf, Direction, Error, Result, WriteBatch};
+use supervm_plugin_sdk::{ByteBuf, Direction, Result, WriteBatch};
 
 pub(super) struct Inner {
     pub(super) config: MvccConfig,
@@ -24,9 +26,11 @@ pub(super) struct Inner {
     pub(super) index: Index,
     pub(super) readers: Readers,
     pub(super) sequencer: Mutex<Sequencer>,
+    pub(super) recent: Mutex<Recent>,
     pub(super) group: Group,
     pub(super) garbage: Garbage,
     pub(super) memory: Memory,
+    pub(super) doorkeeper: Doorkeeper,
     pub(super) counters: Counters,
 }
 
@@ -85,10 +89,15 @@ impl Inner {
     ) -> Self {
         Self {
             group: Group::new(backend.as_ref(), meta.last_version, last_block),
+            doorkeeper: match &backend {
+                Some(_) => Doorkeeper::new(config.memory_bytes_max),
+                None => Doorkeeper::open(),
+            },
             backend,
             index: Index::new(),
             readers: Readers::new(meta.last_version),
             sequencer: Mutex::new(Sequencer::new(meta, last_block, accumulator)),
+            recent: Mutex::new(Recent::new(meta.last_version)),
             garbage: Garbage::default(),
             memory: Memory::default(),
             counters: Counters::default(),
@@ -104,43 +113,75 @@ impl Inner {
     /// The cell of `key`, with its value.
     #[inline]
     pub(super) fn loaded(&self, key: &[u8]) -> Result<Cell> {
-        if self.backend.is_none() {
-            return Ok(self.index.get_or_insert(key, || Cell::new(key, Value::ABSENT)));
+        let unknown = if self.has_backend() { Value::UNLOADED } else { Value::ABSENT };
+        let (cell, is_new) = self.index.get_or_insert(key, unknown);
+        if is_new {
+            self.memory.grow(cell_bytes(&cell));
+            if !self.has_backend() {
+                self.garbage.note_absent(&cell);
+            }
         }
-        let cell = self.index.get_or_insert(key, || Cell::new(key, Value::UNLOADED));
         self.load(cell)
     }
 
     /// Reads from the backend what `cell` holds, unless that is known.
     ///
-    /// Nobody has written to a cell that is not loaded, so the backend's value is the newest; the cell's lock is held meanwhile, so that this
-    /// stays so, and so that many readers of one key ask once.
+    /// No lock is held meanwhile: commits that check or change the cell, and readers of others, do
+    /// not wait for the disk. A cell is written when it is loaded only, and stays in the index while
+    /// it is held; so as long as it is not loaded, the backend's value is the newest, whenever it
+    /// was read.
+    #[inline]
     pub(super) fn load(&self, cell: Cell) -> Result<Cell> {
-        thread_local! {
-            static BUFFERS: RefCell<(Vec<u8>, ByteBuf)> = RefCell::default();
-        }
         let Some(storage) = &self.backend else { return Ok(cell) };
-        let mut chain = cell.lock();
-        if chain.is_loaded() {
-            drop(chain);
-            return Ok(cell);
+        {
+            let mut chain = cell.lock();
+            if chain.is_loaded() {
+                chain.mark_used();
+                drop(chain);
+                return Ok(cell);
+            }
         }
-        let bytes = BUFFERS.with_borrow_mut(|(stored, record)| {
-            latest_key(cell.key(), stored);
-            let (version, value) = if storage.get_into(stored, record)? {
-                let (version, value) = split_record(record)?;
-                (version, Value::new(value))
-            } else {
-                (Version::ZERO, Value::ABSENT)
-            };
-            let bytes = value.heap_bytes();
-            chain.load(version, value);
-            Ok::<_, Error>(bytes)
+        self.load_from(storage, cell)
+    }
+
+    fn load_from(&self, storage: &Storage, cell: Cell) -> Result<Cell> {
+        let (version, value) = read_stored(storage, cell.key(), |found| match found {
+            Some((version, value)) => (version, Value::new(value)),
+            None => (Version::ZERO, Value::ABSENT),
         })?;
-        drop(chain);
+        let (bytes, is_absent) = (value.heap_bytes(), value.bytes().is_none());
+        {
+            let mut chain = cell.lock();
+            if chain.is_loaded() {
+                // Another reader was faster.
+                drop(chain);
+                return Ok(cell);
+            }
+            chain.load(version, value);
+        }
+        if is_absent {
+            self.garbage.note_absent(&cell);
+        }
         self.counters.loads.add(1);
         self.memory.grow(bytes);
         self.evict_when_full();
         Ok(cell)
     }
+}
+
+/// Calls `use_record` with the version and the value that `storage` has of `key`; it must not read
+/// from a storage.
+pub(super) fn read_stored<R>(
+    storage: &Storage,
+    key: &[u8],
+    use_record: impl FnOnce(Option<(Version, &[u8])>) -> R,
+) -> Result<R> {
+    thread_local! {
+        static BUFFERS: RefCell<(Vec<u8>, ByteBuf)> = RefCell::default();
+    }
+    BUFFERS.with_borrow_mut(|(stored, record)| {
+        latest_key(key, stored);
+        let is_there = storage.get_into(stored, record)?;
+        Ok(use_record(if is_there { Some(split_record(record)?) } else { None }))
+    })
 }

@@ -22,6 +22,8 @@ type Stripe = CachePadded<Mutex<BTreeMap<Version, usize>>>;
 
 pub(super) struct Readers {
     visible: CachePadded<AtomicU64>,
+    /// Readers of older versions than this have expired.
+    expired_below: CachePadded<AtomicU64>,
     stripes: Box<[Stripe]>,
 }
 
@@ -36,6 +38,7 @@ impl Readers {
     pub(super) fn new(visible: Version) -> Self {
         Self {
             visible: CachePadded::new(AtomicU64::new(visible.0)),
+            expired_below: CachePadded::default(),
             stripes: (0..STRIPES).map(|_| Stripe::default()).collect(),
         }
     }
@@ -81,13 +84,36 @@ impl Readers {
         }
     }
 
-    /// The oldest version that somebody reads, or the newest visible one.
+    /// The oldest version that a reader reads, those that expired left out; the newest visible one
+    /// without readers.
     pub(super) fn watermark(&self) -> Version {
         // IMPORTANT: the version, then the stripes; see the module's head.
         let visible = self.visible();
-        let oldest =
-            self.stripes.iter().filter_map(|pins| pins.lock().keys().next().copied()).min();
-        oldest.map_or(visible, |oldest| oldest.min(visible))
+        self.oldest().map_or(visible, |oldest| oldest.min(visible))
+    }
+
+    /// The oldest version that is pinned and has not expired.
+    fn oldest(&self) -> Option<Version> {
+        let valid = Version(self.expired_below.load(Ordering::Acquire));
+        let oldest = |pins: &Stripe| pins.lock().range(valid..).next().map(|(version, _)| *version);
+        self.stripes.iter().filter_map(oldest).min()
+    }
+
+    /// Expires the readers of the oldest version that is not the newest; `false` without any.
+    ///
+    /// IMPORTANT: whatever they need is removed afterwards, under the lock of what has it. A reader
+    /// that finds it gone under that lock finds itself [expired](Self::is_expired).
+    pub(super) fn expire_oldest(&self) -> bool {
+        let visible = self.visible();
+        let Some(oldest) = self.oldest().filter(|oldest| *oldest < visible) else { return false };
+        self.expired_below.fetch_max(oldest.next().0, Ordering::AcqRel);
+        true
+    }
+
+    /// Returns `true` when what a reader of `version` needs may be gone.
+    #[inline]
+    pub(super) fn is_expired(&self, version: Version) -> bool {
+        version.0 < self.expired_below.load(Ordering::Acquire)
     }
 
     /// How many transactions run.
@@ -129,5 +155,24 @@ mod tests {
         assert_eq!(readers.watermark(), Version(5), "the other reader of 5 still reads");
         readers.unpin(&same);
         assert_eq!((readers.watermark(), readers.len()), (Version(6), 0));
+    }
+
+    #[test]
+    fn the_oldest_readers_expire_first_and_those_of_the_newest_version_never() {
+        let readers = Readers::new(Version(3));
+        let oldest = readers.pin();
+        readers.publish(Version(5));
+        let (older, same) = (readers.pin(), readers.pin());
+        readers.publish(Version(6));
+        let newest = readers.pin();
+        assert!(readers.expire_oldest());
+        assert_eq!(readers.watermark(), Version(5));
+        assert!(readers.is_expired(oldest.version) && !readers.is_expired(older.version));
+        assert!(readers.expire_oldest(), "both readers of version 5");
+        assert!(readers.is_expired(same.version) && !readers.is_expired(newest.version));
+        assert!(!readers.expire_oldest());
+        assert_eq!(readers.watermark(), Version(6));
+        [oldest, older, same, newest].iter().for_each(|pin| readers.unpin(pin));
+        assert_eq!(readers.len(), 0);
     }
 }

@@ -141,7 +141,8 @@ impl MvccStore {
         self.0.inner.versions()
     }
 
-    /// Keys in memory that have a version, be it that they were deleted. Counts them one by one.
+    /// Number of keys in memory with at least one version, deletions included. Counts them one by
+    /// one.
     pub fn total_keys(&self) -> u64 {
         self.0.inner.keys()
     }

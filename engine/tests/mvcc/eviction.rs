@@ -1,10 +1,18 @@
 //! The bound on memory of a store over a backend.
 
-use crate::support::{Random, delete, keys, latest, over_memory, put, read, remove, seed, write};
+use crate::support::{
+    Random, delete, keys, kind, latest, over_memory, put, read, remove, reopened, seed, write,
+};
 use std::thread;
 use supervm_engine::mvcc::{MvccConfig, MvccStore};
+use supervm_plugin_sdk::ErrorKind;
 
 const KEYS: u64 = 4_000;
+
+/// Reads `key` in a transaction that remembers it, which brings it into memory.
+fn load(store: &MvccStore, key: u64) -> Option<String> {
+    read(&mut store.begin(), &key.to_string())
+}
 
 fn bounded(memory_bytes_max: usize) -> MvccConfig {
     MvccConfig { memory_bytes_max, ..MvccConfig::default() }
@@ -27,7 +35,7 @@ fn memory_stays_below_its_bound_and_everything_is_read_back() {
     let (store, _dir) = filled(bounded(BOUND), &value);
     for round in 0..3 {
         for key in 0..KEYS {
-            assert_eq!(latest(&store, &key.to_string()).as_ref(), Some(&value));
+            assert_eq!(load(&store, key).as_ref(), Some(&value));
             let metrics = store.metrics();
             // What one transaction needs at once, and one key.
             assert!(metrics.memory_bytes < BOUND as u64 + 30_000, "{round} {metrics:?}");
@@ -89,7 +97,7 @@ fn the_estimate_of_memory_is_of_what_is_there() {
     for round in 1..=5 {
         // Half of what is loaded is held, and the rest leaves.
         (0..KEYS / 2).for_each(|key| drop(read(&mut txn, &key.to_string())));
-        (KEYS / 2..KEYS).for_each(|key| drop(latest(&store, &key.to_string())));
+        (KEYS / 2..KEYS).for_each(|key| drop(load(&store, key)));
         assert_eq!(store.evict() as u64, KEYS / 2);
         let metrics = store.metrics();
         assert_eq!(metrics.cells, KEYS / 2);
@@ -137,6 +145,151 @@ fn versions_of_keys_that_are_written_again_and_again_do_not_pass_the_bound() {
         let memory = store.metrics().memory_bytes;
         assert!(memory < 2 * BOUND, "{memory} bytes after {n} commits");
     }
+}
+
+#[test]
+fn keys_that_are_used_again_and_again_stay_while_others_pass_by() {
+    const HOT: u64 = 50;
+    let (store, _dir) = filled(bounded(200_000), "some value that is not short");
+    (0..HOT).for_each(|key| drop(load(&store, key)));
+    let mut reloads = 0;
+    for passing in HOT..KEYS {
+        assert!(load(&store, passing).is_some());
+        let before = store.metrics().loads;
+        assert!(load(&store, passing % HOT).is_some());
+        reloads += store.metrics().loads - before;
+    }
+    assert!(store.metrics().evictions > KEYS / 2, "{:?}", store.metrics());
+    assert!(reloads <= 2 * HOT, "{reloads} of {} reads came from the backend", KEYS - HOT);
+}
+
+#[test]
+fn one_read_makes_room_for_little_more_than_itself() {
+    const MANY: u64 = 40_000;
+    let (store, dir) = over_memory(MvccConfig::default());
+    let mut txn = store.begin();
+    (0..MANY).for_each(|key| write(&mut txn, &key.to_string(), "1"));
+    txn.commit().unwrap();
+    let store = reopened(store, &dir, bounded(2_000_000));
+    // All of them are held, and far above the bound; then all may leave at once.
+    let mut holder = store.begin();
+    (0..MANY).for_each(|key| drop(read(&mut holder, &key.to_string())));
+    assert!(store.metrics().memory_bytes > 3_000_000);
+    drop(holder);
+    let mut most = 0;
+    for key in 0..2_000 {
+        let before = store.metrics().evictions;
+        assert_eq!(load(&store, MANY + key), None);
+        most = most.max(store.metrics().evictions - before);
+    }
+    assert!((1..=1_024).contains(&most), "one read let {most} cells leave");
+    assert!(store.metrics().memory_bytes < 2_000_000 + 30_000, "{:?}", store.metrics());
+}
+
+#[test]
+fn reading_each_key_once_displaces_nothing() {
+    let (store, dir) = filled(MvccConfig::default(), "1");
+    let store = reopened(store, &dir, MvccConfig::default());
+    (0..100).for_each(|key| drop(load(&store, key)));
+    let cells = store.metrics().cells;
+    for key in 100..KEYS {
+        assert_eq!(latest(&store, &key.to_string()).as_deref(), Some("1"));
+    }
+    assert_eq!(latest(&store, "absent"), None);
+    // A few share their place among the remembered keys with one that came before.
+    assert!(store.metrics().cells < cells + 200, "{:?}", store.metrics());
+    let loads = |store: &MvccStore| store.metrics().loads;
+    assert_eq!(latest(&store, "3999").as_deref(), Some("1"));
+    let before = loads(&store);
+    assert_eq!(latest(&store, "3999").as_deref(), Some("1"));
+    assert_eq!(loads(&store), before, "a key that is read again is in memory");
+}
+
+#[test]
+fn a_key_that_is_read_past_memory_is_read_as_of_the_transactions_version() {
+    let (store, dir) = over_memory(MvccConfig::default());
+    put(&store, &[("changed", "1"), ("deleted", "1"), ("same", "1")]);
+    let store = reopened(store, &dir, MvccConfig::default());
+    let (mut before, mut other) = (store.begin_read_only(), store.begin_read_only());
+    put(&store, &[("changed", "2"), ("new", "2")]);
+    remove(&store, "deleted");
+    for _ in 0..2 {
+        let seen = ["changed", "deleted", "new", "same"].map(|key| read(&mut before, key));
+        assert_eq!(seen.map(|value| value.is_some()), [true, true, false, true]);
+        assert_eq!(read(&mut before, "changed").as_deref(), Some("1"));
+    }
+    store.gc();
+    assert_eq!(read(&mut other, "deleted").as_deref(), Some("1"));
+    assert_eq!(latest(&store, "changed").as_deref(), Some("2"));
+    assert_eq!(latest(&store, "deleted"), None);
+}
+
+/// Overwrites a few keys until what an older reader needs has come to 60 MB.
+fn overwrite_much(store: &MvccStore) -> u64 {
+    let value = "v".repeat(100_000);
+    let commits = (0..600).map(|n: u64| {
+        put(store, &[(&(n % 8).to_string(), &value)]);
+        store.metrics().memory_bytes
+    });
+    commits.max().unwrap()
+}
+
+#[test]
+fn the_oldest_readers_expire_before_memory_passes_its_bound_by_far() {
+    const BOUND: usize = 4 << 20;
+    let (store, _dir) = over_memory(bounded(BOUND));
+    put(&store, &[("0", "old"), ("untouched", "old"), ("other", "old")]);
+    let mut reader = store.begin_read_only();
+    let mut writer = store.begin();
+    write(&mut writer, "untouched", "new");
+    let most = overwrite_much(&store);
+    assert!(most < 2 * BOUND as u64 + (18 << 20), "{most} bytes");
+    for txn in [&mut reader, &mut writer] {
+        assert_eq!(kind(txn.read(b"0")), ErrorKind::SnapshotExpired);
+        let scanned = txn.scan_prefix(b"", 10);
+        assert_eq!(kind(scanned), ErrorKind::SnapshotExpired);
+    }
+    let refused = writer.commit().expect_err("what it read is not known any more");
+    assert_eq!(refused.kind(), ErrorKind::SnapshotExpired);
+    assert!(refused.is_retryable());
+    drop(reader);
+    // Who begins anew goes on.
+    assert_eq!(latest(&store, "untouched").as_deref(), Some("old"));
+    put(&store, &[("untouched", "new")]);
+    assert_eq!(store.metrics().transactions, 0);
+}
+
+#[test]
+fn a_reader_of_the_newest_version_does_not_expire() {
+    let (store, _dir) = over_memory(bounded(1 << 20));
+    put(&store, &[("k", "1")]);
+    let mut holder = store.begin();
+    // Far above the bound, by what this transaction itself holds.
+    for number in 0..300 {
+        write(&mut holder, &format!("{number:0>400}"), &"v".repeat(100_000));
+    }
+    let mut reader = store.begin_read_only();
+    (0..2_000).for_each(|key| assert_eq!(load(&store, key), None));
+    assert_eq!(read(&mut reader, "k").as_deref(), Some("1"));
+    holder.commit().unwrap();
+}
+
+#[test]
+fn a_transaction_that_holds_too_many_keys_is_refused_by_name() {
+    let config = MvccConfig { transaction_bytes_max: 100_000, ..MvccConfig::default() };
+    crate::support::on_both(&config, |store| {
+        let mut txn = store.begin();
+        let refused = (0..).find_map(|key: u64| txn.read(key.to_string().as_bytes()).err());
+        let refused = refused.expect("there is a bound");
+        assert_eq!(refused.kind(), ErrorKind::QuotaFull, "{refused}");
+        drop(txn);
+        let mut txn = store.begin();
+        let refused = (0..2_000).find_map(|key: u64| txn.write(&key.to_be_bytes(), b"1").err());
+        assert_eq!(refused.expect("there is a bound").kind(), ErrorKind::QuotaFull);
+        let mut reader = store.begin_read_only();
+        (0..2_000).for_each(|key: u64| assert_eq!(read(&mut reader, &key.to_string()), None));
+        put(store, &[("after", "1")]);
+    });
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod group;
 mod overlap;
 mod poisoning;
 mod races;
+mod waiting;
 mod bank;
 mod histories;
 mod model;

@@ -20,6 +20,10 @@ pub(crate) struct Panel {
     spared: AtomicU64,
     reads_fail: AtomicU64,
     reads: AtomicU64,
+    read_gate: Mutex<()>,
+    /// The key of which reads wait.
+    held_key: Mutex<Option<Vec<u8>>>,
+    held_reads: AtomicU64,
     gate: Mutex<()>,
     flush_gate: Mutex<()>,
     flushes_begun: AtomicU64,
@@ -61,6 +65,17 @@ impl Panel {
     /// How often the backend was asked for a key.
     pub(crate) fn reads(&self) -> u64 {
         self.reads.load(Ordering::SeqCst)
+    }
+
+    /// Reads of this key of the storage wait while the guard lives.
+    pub(crate) fn hold_reads_of(&self, key: &[u8]) -> MutexGuard<'_, ()> {
+        *lock(&self.held_key) = Some(key.to_owned());
+        lock(&self.read_gate)
+    }
+
+    /// Reads that were asked for and had to wait.
+    pub(crate) fn held_reads(&self) -> u64 {
+        self.held_reads.load(Ordering::SeqCst)
     }
 
     /// From now on writes fail and say this of their effect, which is what they do; `None` = they succeed.
@@ -161,6 +176,11 @@ impl StorageBackend for Probe {
 
     fn get(&self, key: &[u8], value: &mut ByteBuf) -> Result<bool> {
         self.panel.reads.fetch_add(1, Ordering::SeqCst);
+        let is_held = lock(&self.panel.held_key).as_deref() == Some(key);
+        if is_held {
+            self.panel.held_reads.fetch_add(1, Ordering::SeqCst);
+            drop(lock(&self.panel.read_gate));
+        }
         let fails = |left: u64| left.checked_sub(1);
         if self.panel.reads_fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails).is_ok() {
             return Err(Error::new(ErrorKind::Io, "get", "told to fail"));

@@ -241,3 +241,53 @@ fn a_scan_does_not_conflict_with_the_transaction_s_own_writes() {
         assert_eq!(keys(&mut store.begin()), ["a", "b"]);
     });
 }
+
+/// A transaction's own writes lie between those of others, over several pages, in both directions.
+#[test]
+fn a_scan_sees_own_writes_among_many_others_and_no_longer_after_a_rollback() {
+    on_stores(|store| {
+        let key = |n: u32| format!("{n:0>5}");
+        let mut txn = store.begin();
+        (0..1_200).filter(|n| n % 2 == 0).for_each(|n| write(&mut txn, &key(n), "stored"));
+        txn.commit().unwrap();
+        let expected = |of: &dyn Fn(u32) -> Option<&'static str>| -> Vec<(String, String)> {
+            (0..1_200).filter_map(|n| Some((key(n), of(n)?.to_owned()))).collect()
+        };
+        let check = |txn: &mut Txn, of: &dyn Fn(u32) -> Option<&'static str>| {
+            let mut expected = expected(of);
+            let forward = entries(txn, KeyRange::ALL, Direction::Forward, usize::MAX);
+            assert_eq!(forward, expected);
+            expected.reverse();
+            let reverse = entries(txn, KeyRange::ALL, Direction::Reverse, usize::MAX);
+            assert_eq!(reverse, expected);
+        };
+        let stored = |n: u32| (n % 2 == 0).then_some("stored");
+        let mut txn = store.begin();
+        check(&mut txn, &stored);
+        (0..1_200).filter(|n| n % 3 == 0).for_each(|n| write(&mut txn, &key(n), "own"));
+        let first = |n: u32| if n % 3 == 0 { Some("own") } else { stored(n) };
+        check(&mut txn, &first);
+        let savepoint = txn.savepoint();
+        (0..1_200).filter(|n| n % 5 == 0).for_each(|n| delete(&mut txn, &key(n)));
+        (0..1_200).filter(|n| n % 7 == 0).for_each(|n| write(&mut txn, &key(n), "late"));
+        check(&mut txn, &|n| match () {
+            () if n % 7 == 0 => Some("late"),
+            () if n % 5 == 0 => None,
+            () => first(n),
+        });
+        txn.rollback_to(savepoint).unwrap();
+        check(&mut txn, &first);
+        // What others write meanwhile is not seen, wherever it lies.
+        let mut other = store.begin();
+        (0..1_200).for_each(|n| match n % 4 {
+            0 => delete(&mut other, &key(n)),
+            _ => write(&mut other, &key(n), "other"),
+        });
+        other.commit().unwrap();
+        store.gc();
+        store.evict();
+        check(&mut txn, &first);
+        assert!(is_conflict(txn.commit()));
+        check(&mut store.begin(), &|n| (n % 4 != 0).then_some("other"));
+    });
+}

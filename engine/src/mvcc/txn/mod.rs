@@ -10,16 +10,22 @@ pub(super) use set::CellSet;
 use super::cell::Cell;
 use super::commit::{self, Request};
 use super::config::{CommitOptions, Isolation};
-use super::inner::Inner;
+use super::evict::cell_bytes;
+use super::inner::{Inner, read_stored};
 use super::mutant::{Mutant, mutant};
 use super::readers::Pin;
 use super::value::Value;
 use crate::digest::StateAccumulator;
 use crate::layout::{STATE_LIMITS, Version};
+use crate::storage::Storage;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use supervm_plugin_sdk::{Error, ErrorKind, Result, check_key, check_value};
+use supervm_plugin_sdk::{Error, ErrorKind, KeyRange, Result, check_key, check_value};
+
+/// Versions that came since a transaction began from which on its end may free much memory.
+const LONG_VERSIONS: u64 = 1024;
 
 /// A transaction: reads of one moment, its own writes over them, and a commit that takes effect whole or not at all.
 ///
@@ -43,6 +49,10 @@ pub struct Txn {
     reads: CellSet<()>,
     ranges: Vec<ScannedRange>,
     writes: CellSet<Value>,
+    /// The cells of `writes` in key order, from the first scan on that finds some.
+    ordered_writes: Option<BTreeSet<Cell>>,
+    /// Bytes that the cells of `reads` and `writes` keep in memory, about.
+    held_bytes: usize,
     /// How `writes` change the digest, where that was found out beforehand.
     delta: Option<StateAccumulator>,
     /// What `writes` held before each write since the first open savepoint; empty without one.
@@ -62,6 +72,12 @@ enum Access {
 pub(super) struct ScannedRange {
     pub(super) start: Vec<u8>,
     pub(super) end: Option<Vec<u8>>,
+}
+
+impl ScannedRange {
+    pub(super) fn contains(&self, key: &[u8]) -> bool {
+        KeyRange::new(&self.start, self.end.as_deref()).contains(key)
+    }
 }
 
 /// A write's place, and what was there before; `None` = nothing of this transaction.
@@ -92,6 +108,8 @@ impl Txn {
             reads: CellSet::new(),
             ranges: Vec::new(),
             writes: CellSet::new(),
+            ordered_writes: None,
+            held_bytes: 0,
             delta: None,
             undo: Vec::new(),
             savepoints: Vec::new(),
@@ -136,17 +154,16 @@ impl Txn {
         use_value: impl FnOnce(Option<&[u8]>) -> R,
     ) -> Result<R> {
         check_key(key, &STATE_LIMITS)?;
+        if self.is_read_only() && self.inner.has_backend() {
+            return self.glance(key, use_value);
+        }
         let Some(cell) = self.cell(key)? else { return Ok(use_value(None)) };
         if let Some(own) = self.writes.get(&cell) {
             return Ok(use_value(own.bytes()));
         }
-        let result = {
-            let chain = cell.lock();
-            use_value(chain.at(self.pin.version).and_then(Value::bytes))
-        };
-        if self.access == Access::Write(Isolation::Serializable)
-            && self.reads.position(&cell).is_none()
-        {
+        let result = self.use_cell(&cell, use_value)?;
+        if self.tracks_reads() && self.reads.position(&cell).is_none() {
+            self.hold(&cell)?;
             self.reads.push(cell, ());
         }
         Ok(result)
@@ -168,7 +185,10 @@ impl Txn {
         debug_assert!(self.is_read_only(), "what others read has to be remembered");
         check_key(key, &STATE_LIMITS)?;
         let Some(cell) = self.cell(key)? else { return Ok((Value::ABSENT, None)) };
-        let value = cell.lock().at(self.pin.version).cloned().unwrap_or(Value::ABSENT);
+        let chain = cell.lock();
+        self.check_valid("read")?;
+        let value = chain.at(self.pin.version).cloned().unwrap_or(Value::ABSENT);
+        drop(chain);
         Ok((value, Some(cell)))
     }
 
@@ -181,7 +201,7 @@ impl Txn {
         check_key(key, &STATE_LIMITS)?;
         check_value(value.bytes().unwrap_or_default(), &STATE_LIMITS)?;
         let cell = cell.map_or_else(|| self.inner.loaded(key), Ok)?;
-        debug_assert!(self.savepoints.is_empty());
+        debug_assert!(self.savepoints.is_empty() && self.ordered_writes.is_none());
         self.delta = None;
         self.writes.push(cell, value);
         Ok(())
@@ -234,7 +254,12 @@ impl Txn {
                 Some(_) if mutant(Mutant::RollbackKeepsOverwrite) => {}
                 Some(value) => *self.writes.at_mut(position) = value,
                 // Writes are only ever added at the end, so the one to undo is the last.
-                None => self.writes.pop(),
+                None => {
+                    let undone = self.writes.pop();
+                    if let (Some(ordered), Some(cell)) = (&mut self.ordered_writes, undone) {
+                        ordered.remove(&cell);
+                    }
+                }
             }
         }
         Ok(())
@@ -349,12 +374,91 @@ impl Txn {
             Some(position) => {
                 (position, Some(std::mem::replace(self.writes.at_mut(position), value)))
             }
-            None => (self.writes.push(cell, value), None),
+            None => {
+                self.hold(&cell)?;
+                if let Some(ordered) = &mut self.ordered_writes {
+                    ordered.insert(cell.clone());
+                }
+                (self.writes.push(cell, value), None)
+            }
         };
         if !self.savepoints.is_empty() {
             self.undo.push(Undo { position, before });
         }
         Ok(())
+    }
+
+    /// Refuses when memory no longer has what the transaction reads.
+    ///
+    /// IMPORTANT: with the lock of whatever is read; see [`Readers::expire_oldest`].
+    ///
+    /// [`Readers::expire_oldest`]: super::readers::Readers::expire_oldest
+    #[inline]
+    fn check_valid(&self, operation: &'static str) -> Result<()> {
+        match self.inner.readers.is_expired(self.pin.version) {
+            true => Err(commit::expired(operation)),
+            false => Ok(()),
+        }
+    }
+
+    /// Calls `use_value` with the value of `key` in a read-only transaction over a backend. A key
+    /// that was not read lately is read past memory: it gets no cell.
+    fn glance<R>(&self, key: &[u8], use_value: impl FnOnce(Option<&[u8]>) -> R) -> Result<R> {
+        let inner = &self.inner;
+        match (inner.index.get(key), &inner.backend) {
+            (Some(cell), _) => self.use_cell(&inner.load(cell)?, use_value),
+            (None, Some(storage)) if !inner.doorkeeper.admits(inner.index.hash(key)) => {
+                self.read_past_memory(storage, key, use_value)
+            }
+            (None, _) => self.use_cell(&inner.loaded(key)?, use_value),
+        }
+    }
+
+    /// A commit that this transaction does not see keeps its keys in memory. So what the backend
+    /// has is what the transaction sees, unless the key has come into memory meanwhile.
+    fn read_past_memory<R>(
+        &self,
+        storage: &Storage,
+        key: &[u8],
+        use_value: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> Result<R> {
+        let mut use_value = Some(use_value);
+        let used = read_stored(storage, key, |found| match found {
+            Some((version, value)) if version <= self.pin.version => {
+                use_value.take().map(|use_value| use_value(Some(value)))
+            }
+            _ => None,
+        })?;
+        let Some(use_value) = use_value else { return Ok(used.expect("it was used")) };
+        match self.inner.index.get(key) {
+            Some(cell) => self.use_cell(&self.inner.load(cell)?, use_value),
+            None => {
+                self.check_valid("read")?;
+                Ok(use_value(None))
+            }
+        }
+    }
+
+    /// Calls `use_value` with what the transaction sees of a loaded cell that it has not written.
+    #[inline]
+    fn use_cell<R>(&self, cell: &Cell, use_value: impl FnOnce(Option<&[u8]>) -> R) -> Result<R> {
+        let chain = cell.lock();
+        self.check_valid("read")?;
+        Ok(use_value(chain.at(self.pin.version).and_then(Value::bytes)))
+    }
+
+    /// Counts a cell that the transaction keeps in memory until it ends.
+    #[inline]
+    fn hold(&mut self, cell: &Cell) -> Result<()> {
+        self.held_bytes += cell_bytes(cell);
+        if self.held_bytes <= self.inner.config.transaction_bytes_max {
+            return Ok(());
+        }
+        let most = self.inner.config.transaction_bytes_max;
+        let refused = format!(
+            "the transaction keeps more than {most} bytes of keys in memory; commit sooner, or read in a read-only transaction"
+        );
+        Err(Error::new(ErrorKind::QuotaFull, "access", refused).with("keys", self.reads.len()))
     }
 
     fn find(&self, savepoint: Savepoint, operation: &'static str) -> Result<usize> {
@@ -367,7 +471,12 @@ impl Txn {
 
 impl Drop for Txn {
     fn drop(&mut self) {
-        self.inner.readers.unpin(&self.pin);
+        let inner = &self.inner;
+        inner.readers.unpin(&self.pin);
+        let age = inner.readers.visible().0.saturating_sub(self.pin.version.0);
+        if self.held_bytes > inner.config.memory_bytes_max / 16 || age > LONG_VERSIONS {
+            inner.memory.look_again();
+        }
     }
 }
 

@@ -31,6 +31,7 @@ impl Txn {
     /// # Errors
     /// As [`scan`](Self::scan).
     pub(crate) fn rows(&mut self, range: KeyRange<'_>, direction: Direction) -> Result<TxnRows> {
+        self.order_writes();
         let merge = Merge::new(self, range, direction)?;
         let tracked = self.tracks_reads().then(|| {
             self.ranges.push(nothing_of(range, direction));
@@ -38,6 +39,25 @@ impl Txn {
         });
         let (start, end) = (range.start.to_vec(), range.end.map(<[u8]>::to_vec));
         Ok(TxnRows { merge, start, end, direction, tracked, row: None })
+    }
+}
+
+impl Txn {
+    /// What the transaction sees of a loaded cell; `None` when the key did not exist.
+    fn value_of(&self, cell: &Cell) -> Result<Option<Value>> {
+        if let Some(own) = self.writes.get(cell) {
+            return Ok(Some(own.clone()));
+        }
+        let chain = cell.lock();
+        self.check_valid("scan")?;
+        Ok(chain.at(self.pin.version).cloned())
+    }
+
+    /// Puts the transaction's writes in key order, for scans; they stay so.
+    fn order_writes(&mut self) {
+        if self.ordered_writes.is_none() && !self.writes.is_empty() {
+            self.ordered_writes = Some(self.writes.iter().map(|(cell, _)| cell.clone()).collect());
+        }
     }
 }
 
@@ -67,8 +87,7 @@ impl TxnRows {
             match next {
                 Next::Stored { key, value } => return Ok(Some(Row::Stored { key, value })),
                 Next::Cell(cell) => {
-                    let own = txn.writes.get(&cell).cloned();
-                    let value = own.or_else(|| cell.lock().at(txn.pin.version).cloned());
+                    let value = txn.value_of(&cell)?;
                     if let Some(value) = value.filter(|value| value.bytes().is_some()) {
                         return Ok(Some(Row::Cell(cell, value)));
                     }

@@ -1,18 +1,29 @@
 //! Ordered reads.
 //!
-//! What a transaction sees of a range comes from two places. A key in memory is read from its cell, whatever the backend has. Of a key
-//! that is only on the backend the newest version is at most the watermark, or it would not have left memory; so the backend's value is the
-//! one to see, whichever moment since the transaction began the backend's cursor shows.
+//! A transaction sees keys of a range from three places: its own writes, the keys in memory that
+//! scans have to look at, and the backend. Of a store in memory the second are all keys. Over a
+//! backend they are those that were written since some running transaction began: a key that is in
+//! memory and not among them has the backend's value. The backend's cursor is of a moment after the
+//! transaction began, and the keys in memory are asked for after that, so whatever the cursor shows
+//! too new, or misses because it was deleted, is found in memory.
 
 use super::Txn;
-use crate::layout::{Area, Version, latest_range, split_record};
+use crate::layout::{Area, latest_range, split_record};
 use crate::mvcc::cell::Cell;
+use crate::mvcc::commit::expired;
+use crate::mvcc::inner::Inner;
 use crate::storage::{Entry, Rows};
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::ops::Bound;
 use supervm_plugin_sdk::{Direction, KeyRange, Result, prefix_successor};
 
-/// Cells that are taken from the index at once; the index is locked meanwhile.
+/// Cells that are taken at once; what they are taken from is locked meanwhile.
 const PAGE_CELLS: usize = 256;
+/// Recent writes from which on a scan looks first for those that are settled, and how many it takes
+/// out at most.
+const SETTLE_FROM: usize = 64;
+const SETTLED_MAX: usize = 4096;
 
 impl Txn {
     /// The first `limit` entries whose keys begin with `prefix`, in key order.
@@ -87,12 +98,12 @@ impl Next {
 /// The keys of a range, those in memory and those on the backend, in order and each once.
 pub(super) struct Merge {
     direction: Direction,
-    /// What is ahead of the index.
+    /// The part of the range whose cells were not taken yet.
     start: Vec<u8>,
     end: Option<Vec<u8>>,
-    /// The next cells of the index, the next one last.
+    /// The next cells, the next one last.
     cells: Vec<Cell>,
-    index_has_more: bool,
+    has_more_cells: bool,
     stored: Option<Rows>,
 }
 
@@ -111,13 +122,13 @@ impl Merge {
             start: range.start.to_vec(),
             end: range.end.map(<[u8]>::to_vec),
             cells: Vec::new(),
-            index_has_more: true,
+            has_more_cells: true,
             stored,
         })
     }
 
     pub(super) fn next(&mut self, txn: &Txn) -> Result<Option<Next>> {
-        self.fill(txn);
+        self.fill(txn)?;
         let Some(rows) = &mut self.stored else { return Ok(self.cells.pop().map(Next::Cell)) };
         let stored =
             rows.peek()?.map(|(key, record)| (&key[Area::Latest.prefix().len()..], record));
@@ -133,11 +144,7 @@ impl Merge {
         if order.is_gt()
             && let Some((key, record)) = stored
         {
-            // It may have come into memory since the index was looked at.
-            let next = match txn.inner.index.get(key) {
-                Some(cell) => Next::Cell(txn.inner.load(cell)?),
-                None => only_stored(key, record, txn.pin.version)?,
-            };
+            let next = only_stored(key, record, txn)?;
             rows.advance();
             return Ok(Some(next));
         }
@@ -147,28 +154,81 @@ impl Merge {
         self.cells.pop().map(|cell| txn.inner.load(cell).map(Next::Cell)).transpose()
     }
 
-    fn fill(&mut self, txn: &Txn) {
-        if !self.cells.is_empty() || !self.index_has_more {
-            return;
+    /// Takes the next cells when none are left.
+    fn fill(&mut self, txn: &Txn) -> Result<()> {
+        if !self.cells.is_empty() || !self.has_more_cells {
+            return Ok(());
         }
         let range = KeyRange::new(&self.start, self.end.as_deref());
-        let index = &txn.inner.index;
-        self.index_has_more = index.page(range, self.direction, PAGE_CELLS, &mut self.cells);
-        if let Some(last) = self.cells.last() {
-            match self.direction {
-                Direction::Forward => {
-                    self.start = last.key().to_vec();
-                    self.start.push(0);
-                }
-                Direction::Reverse => self.end = Some(last.key().to_vec()),
+        self.has_more_cells = txn.inner.page(range, self.direction, PAGE_CELLS, &mut self.cells);
+        // IMPORTANT: after the cells were taken: what left them may be gone for this transaction.
+        txn.check_valid("scan")?;
+        let last =
+            self.cells.last().filter(|_| self.has_more_cells).map(|last| last.key().to_vec());
+        let (mut start, mut end) = (self.start.clone(), self.end.clone());
+        match (last, self.direction) {
+            (None, _) => {}
+            (Some(mut last), Direction::Forward) => {
+                // The smallest key after it.
+                last.push(0);
+                end = Some(last.clone());
+                self.start = last;
+            }
+            (Some(last), Direction::Reverse) => {
+                start.clone_from(&last);
+                self.end = Some(last);
+            }
+        }
+        if let Some(own) = &txn.ordered_writes {
+            add_own(own, KeyRange::new(&start, end.as_deref()), &mut self.cells);
+            if self.direction == Direction::Reverse {
+                return Ok(());
             }
         }
         self.cells.reverse();
+        Ok(())
     }
 }
 
-fn only_stored(key: &[u8], record: &[u8], read_version: Version) -> Result<Next> {
+impl Inner {
+    /// Appends to `page` the next cells of `range` in `direction` that a scan has to look at, at
+    /// most `most`; `false` when the range has no more.
+    fn page(
+        &self,
+        range: KeyRange<'_>,
+        direction: Direction,
+        most: usize,
+        page: &mut Vec<Cell>,
+    ) -> bool {
+        let mut recent = self.recent.lock();
+        if recent.len() > SETTLE_FROM {
+            self.settle(&mut recent, SETTLED_MAX);
+        }
+        if self.has_backend() {
+            return recent.page(range, direction, most, page);
+        }
+        drop(recent);
+        self.index.page(range, direction, most, page)
+    }
+}
+
+/// Adds the transaction's own cells in `range` to `cells`, and puts all in key order.
+fn add_own(own: &BTreeSet<Cell>, range: KeyRange<'_>, cells: &mut Vec<Cell>) {
+    if !range.is_empty() {
+        let end = range.end.map_or(Bound::Unbounded, Bound::Excluded);
+        cells.extend(own.range::<[u8], _>((Bound::Included(range.start), end)).cloned());
+    }
+    cells.sort_unstable();
+    cells.dedup();
+}
+
+/// A key that only the backend has.
+fn only_stored(key: &[u8], record: &[u8], txn: &Txn) -> Result<Next> {
     let (version, value) = split_record(record)?;
-    debug_assert!(version <= read_version, "a newer version keeps its key in memory");
+    if version > txn.pin.version {
+        // A newer version keeps its key among the recent writes, unless its readers expired.
+        debug_assert!(txn.check_valid("scan").is_err(), "version {version} has left memory");
+        return Err(expired("scan"));
+    }
     Ok(Next::Stored { key: key.to_vec(), value: value.to_vec() })
 }

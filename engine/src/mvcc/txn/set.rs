@@ -80,11 +80,12 @@ impl<T> CellSet<T> {
     }
 
     /// Takes the last cell out.
-    pub(in crate::mvcc) fn pop(&mut self) {
-        self.entries.pop();
+    pub(in crate::mvcc) fn pop(&mut self) -> Option<Cell> {
+        let (cell, _) = self.entries.pop()?;
         if self.entries.len() <= SEARCHED_MAX {
             self.positions.take();
         }
+        Some(cell)
     }
 }
 
