@@ -174,3 +174,10 @@ pub struct Executed<T> {
     pub stats: BlockStats,
     txn: Txn,
 }
+
+impl<T> Executed<T> {
+    /// Returns the version of the state that the block was run on.
+    pub fn read_version(&self) -> Version {
+        self.txn.read_version()
+    }
+}

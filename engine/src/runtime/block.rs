@@ -56,7 +56,8 @@ impl Runtime {
     /// - The receipts and the state are those of running the transactions one by one, whatever the number of threads.
     /// - A transaction that ends in a trap changes nothing and has a receipt like any other; so has one whose contract is not
     ///   deployed.
-    /// - Calls by [`transact`](Self::transact) wait for the block. When anything else is committed meanwhile, the block is run again.
+    /// - Calls by [`transact`](Self::transact) wait for the block. When anything else is committed meanwhile, the block waits
+    ///   until that is visible and runs again, at most 16 times.
     ///
     /// # Errors
     /// - `InvalidArgument` for a block that does not follow the last one, for too many transactions, and for a gas limit or an input above
@@ -76,13 +77,17 @@ impl Runtime {
         loop {
             tries -= 1;
             let executed = executor.execute(self.store(), &calls)?;
+            let read_version = executed.read_version();
             match executor.commit(executed, block, acknowledgement) {
                 Ok((receipts, stats, version)) => {
                     let last = self.store().last_block().filter(|last| last.version == version);
                     let digest = last.map_or([0; 32], |last| last.digest);
                     return Ok(BlockReceipts { receipts, version, digest, stats });
                 }
-                Err(error) if error.kind() == ErrorKind::Conflict && tries > 0 => {}
+                Err(error) if error.kind() == ErrorKind::Conflict && tries > 0 => {
+                    // What the block conflicts with may still be on its way to the disk.
+                    self.store().wait_for_newer(read_version);
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -1,8 +1,15 @@
 //! Commits that end blocks.
 
-use crate::support::{kind, on_both, on_stores, over_memory, put, read, reopened, write};
+use crate::probe::panel;
+use crate::support::{
+    eventually, kind, on_both, on_stores, over_memory, put, read, reopened, storage, write,
+};
+use std::thread;
+use supervm_engine::block::BlockExecutor;
+use supervm_engine::config::ExecutionConfig;
 use supervm_engine::layout::{BlockRecord, Version};
 use supervm_engine::mvcc::{Block, CommitOptions, MvccConfig, MvccStore};
+use supervm_engine::runtime::Runtime;
 use supervm_plugin_sdk::{ErrorKind, Result};
 
 fn end_block(
@@ -93,4 +100,26 @@ fn the_last_block_is_there_after_reopening_and_the_next_follows_it() {
     assert_eq!(store.last_block(), last);
     assert_eq!(kind(end_block(&store, &[], 3, 60)), ErrorKind::InvalidArgument);
     end_block(&store, &[], 4, 60).unwrap();
+}
+
+#[test]
+fn a_block_that_meets_a_slow_commit_waits_for_it_and_runs_again_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = storage("probe", dir.path(), "panel = \"slow commit\"");
+    let store = MvccStore::open(storage, MvccConfig::default()).unwrap();
+    let runtime = Runtime::over(store.clone(), &[], &ExecutionConfig::default()).unwrap();
+    let executor = BlockExecutor::new(1).unwrap();
+    let panel = panel("slow commit");
+    thread::scope(|scope| {
+        let gate = panel.hold_writes();
+        let (store, runtime, executor) = (&store, &runtime, &executor);
+        scope.spawn(move || put(store, &[("k", "1")]));
+        eventually("the slow commit has its version", || store.metrics().commits == 1);
+        let block = Block { number: 1, timestamp: 1 };
+        let block = scope.spawn(move || runtime.run_block(executor, block, &[], None));
+        eventually("the block has met it", || store.metrics().conflicts > 0);
+        drop(gate);
+        assert_eq!(block.join().unwrap().unwrap().version, Version(2));
+    });
+    assert_eq!(store.metrics().conflicts, 1);
 }
