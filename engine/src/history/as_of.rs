@@ -61,9 +61,12 @@ impl fmt::Debug for AsOf {
 
 impl AsOf {
     /// `version`, which is readable by the `meta` of `view`.
-    pub(super) fn new(view: View, version: Version, meta: &Meta) -> Self {
-        let is_latest = view.is_fixed() && version == meta.last_version;
-        Self { view, version, is_latest, idle: Mutex::default() }
+    pub(super) fn new(view: View, version: Version, meta: &Meta) -> Result<Self> {
+        // In the middle of a commit of several batches, some of the latest values are newer already, and the old ones are there.
+        let is_latest = view.is_fixed()
+            && version == meta.last_version
+            && !meta.has_unfinished_commit(|range| view.first_row(range))?;
+        Ok(Self { view, version, is_latest, idle: Mutex::default() })
     }
 
     /// The version.

@@ -91,7 +91,7 @@ impl History {
         let view = View::new(&self.storage)?;
         let meta = view.meta()?;
         check_readable(version, &meta)?;
-        Ok(AsOf::new(view, version, &meta))
+        AsOf::new(view, version, &meta)
     }
 
     /// The state after block `number`.
@@ -109,7 +109,7 @@ impl History {
     pub fn latest(&self) -> Result<AsOf> {
         let view = View::new(&self.storage)?;
         let meta = view.meta()?;
-        Ok(AsOf::new(view, meta.last_version, &meta))
+        AsOf::new(view, meta.last_version, &meta)
     }
 }
 

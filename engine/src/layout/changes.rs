@@ -15,19 +15,45 @@ pub fn put_changed_keys<'a>(
     version: Version,
     keys: impl IntoIterator<Item = &'a [u8]>,
 ) {
-    let mut part = Vec::new();
-    let mut number = 0;
-    for key in keys {
-        part.extend_from_slice(&(key.len() as u16).to_be_bytes());
-        part.extend_from_slice(key);
-        if part.len() >= PART_BYTES {
-            batch.put(&change_log_key(version, number), &part);
-            part.clear();
-            number += 1;
+    let mut list = ChangeLogWriter::new(version);
+    keys.into_iter().for_each(|key| list.push(key, batch));
+    list.finish(batch);
+}
+
+/// A list of changed keys in the making, whose parts may go to different batches.
+#[derive(Debug)]
+pub(crate) struct ChangeLogWriter {
+    version: Version,
+    part: Vec<u8>,
+    number: u32,
+}
+
+impl ChangeLogWriter {
+    /// The list of the keys that `version` changed.
+    pub(crate) fn new(version: Version) -> Self {
+        Self { version, part: Vec::new(), number: 0 }
+    }
+
+    /// Adds `key`; appends the part to `batch` when that is full.
+    pub(crate) fn push(&mut self, key: &[u8], batch: &mut WriteBatch) {
+        self.part.extend_from_slice(&(key.len() as u16).to_be_bytes());
+        self.part.extend_from_slice(key);
+        if self.part.len() >= PART_BYTES {
+            self.put(batch);
         }
     }
-    if !part.is_empty() {
-        batch.put(&change_log_key(version, number), &part);
+
+    /// Appends what is left to `batch`.
+    pub(crate) fn finish(mut self, batch: &mut WriteBatch) {
+        if !self.part.is_empty() {
+            self.put(batch);
+        }
+    }
+
+    fn put(&mut self, batch: &mut WriteBatch) {
+        batch.put(&change_log_key(self.version, self.number), &self.part);
+        self.part.clear();
+        self.number += 1;
     }
 }
 

@@ -1,11 +1,11 @@
 //! Facts about the whole state.
 
-use super::{Version, corrupt};
+use super::{Area, Version, change_log_key, corrupt};
 use crate::config::{HistoryConfig, HistoryKind};
-use crate::storage::Storage;
+use crate::storage::{Rows, Storage};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use supervm_plugin_sdk::{Result, WriteBatch};
+use supervm_plugin_sdk::{KeyRange, Result, WriteBatch};
 
 const LAST_VERSION: &[u8] = b"m/last_version";
 const LAST_BLOCK: &[u8] = b"m/block";
@@ -109,6 +109,20 @@ impl Meta {
     /// The oldest version that can be read: the [`floor`](Self::floor), or the newest version where no old values are kept.
     pub fn oldest_version(&self) -> Version {
         if self.history.keeps_old_values() { self.floor } else { self.last_version }
+    }
+
+    /// Returns whether a commit of several batches has begun and is not finished: its list of changed keys is there, and it is not the
+    /// newest version yet. `rows` gives the entries of a range, of the moment of these facts.
+    ///
+    /// # Errors
+    /// What `rows` fails with.
+    pub fn has_unfinished_commit(
+        &self,
+        rows: impl FnOnce(KeyRange<'_>) -> Result<Rows>,
+    ) -> Result<bool> {
+        let start = change_log_key(self.last_version.next(), 0);
+        let mut rows = rows(KeyRange::new(&start, Area::ChangeLog.range().end))?;
+        Ok(rows.next()?.is_some())
     }
 
     /// Appends the newest commit's version to `batch`.

@@ -33,6 +33,7 @@ mod record;
 mod version;
 
 pub use block::BlockRecord;
+pub(crate) use changes::ChangeLogWriter;
 pub use changes::{ChangedKeys, put_changed_keys};
 pub use key::{
     Area, STATE_KEY_BYTES_MAX, block_key, change_log_key, history_key, history_prefix,

@@ -4,27 +4,20 @@ use super::cell::Cell;
 use super::config::{Acknowledgement, Block, CommitOptions, Isolation};
 use super::group::Ticket;
 use super::inner::Inner;
+use super::large::{ChangeWriter, LargeCommit};
 use super::mutant::{Mutant, mutant};
 use super::recent::Write;
-use super::sequencer::{FACTS_BYTES, FACTS_OPERATIONS, Sequencer};
+use super::recovery::delete_old_values;
+use super::sequencer::{GroupBatch, Sequencer};
+use super::size::Size;
 use super::txn::{CellSet, ScannedRange};
 use super::value::Value;
 use crate::digest::StateAccumulator;
-use crate::layout::{
-    BlockRecord, Meta, Version, block_key, history_key, latest_key, put_changed_keys, put_record,
-};
+use crate::layout::{BlockRecord, Meta, Version, block_key, put_changed_keys};
 use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use supervm_plugin_sdk::{
-    BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, Capability, Direction, Durability, Error, ErrorKind,
-    KeyRange, Result, WriteBatch,
-};
-
-/// Bytes that the operations on one key take at most, besides the key thrice and the values: headers, prefixes, versions.
-const OPERATION_BYTES: usize = 80;
-/// A latest value, an old one, and a part of the list of changed keys.
-const OPERATIONS_PER_KEY: usize = 3;
+use supervm_plugin_sdk::{Capability, Direction, Durability, Error, ErrorKind, KeyRange, Result};
 
 /// Settled writes that a commit takes out of the recent ones at least, where they are many.
 const SETTLED_MIN: usize = 256;
@@ -58,13 +51,13 @@ impl Inner {
             Some(delta) => Cow::Borrowed(delta),
             None => Cow::Owned(delta_of(request.writes.as_slice(), request.read_version)),
         });
-        // As well: a batch is too large or not, whatever others commit.
+        // As well: a commit is too large or not, whatever others commit.
         let size = match self.backend {
-            Some(_) => size(request.writes, request.read_version)?,
-            None => 0,
+            Some(_) => self.size(request)?,
+            None => Size::default(),
         };
         let checked = self.check_ranges(request).inspect_err(|_| self.counters.conflicts.add(1))?;
-        let ticket = {
+        let (ticket, leaves_old) = {
             let mut sequencer = self.sequencer.lock();
             if let Some(poison) = &sequencer.poison {
                 return Err(poisoned(poison));
@@ -77,16 +70,43 @@ impl Inner {
                 }
                 return Err(conflict);
             }
-            self.take_effect(&mut sequencer, request, delta.as_deref(), size, is_synced)
+            let leaves_old = self.is_large(size) && !sequencer.history.keeps_old_values();
+            (
+                self.take_effect(&mut sequencer, request, delta.as_deref(), size, is_synced),
+                leaves_old,
+            )
         };
         self.counters.commits.add(1);
         self.settle_when_long(request.writes.len());
-        if self.has_backend() {
+        if let Some(storage) = &self.backend {
             self.write_group(ticket)?;
+            if leaves_old {
+                // The commit has taken effect, whatever becomes of this: nothing reads the old values any more, and when the store is
+                // opened what is left of them is deleted.
+                let before = Version(ticket.version.0.saturating_sub(1));
+                let _ = delete_old_values(
+                    storage,
+                    before,
+                    ticket.version,
+                    self.config.bounds.part_bytes,
+                );
+            }
             self.evict_when_full();
         }
         self.collect_when_many();
         Ok(ticket.version)
+    }
+
+    /// What the writes count.
+    fn size(&self, request: &Request<'_>) -> Result<Size> {
+        let size = Size::of(request.writes, request.read_version);
+        size.check_commit(self.config.bounds.commit_bytes_max)?;
+        Ok(size)
+    }
+
+    /// Is a commit larger than a batch?
+    fn is_large(&self, size: Size) -> bool {
+        self.has_backend() && !size.fits_batch(self.config.bounds.batch_bytes_max)
     }
 
     /// Does the commit wait for a sync?
@@ -221,7 +241,7 @@ impl Inner {
         sequencer: &mut Sequencer,
         request: &Request<'_>,
         delta: Option<&StateAccumulator>,
-        size: usize,
+        size: Size,
         is_synced: bool,
     ) -> Ticket {
         let version = sequencer.last.next();
@@ -231,19 +251,20 @@ impl Inner {
             self.readers.publish(version);
             std::thread::yield_now();
         }
-        let mut group = (!is_volatile).then(|| {
-            let operations = request.writes.len() * OPERATIONS_PER_KEY;
-            sequencer.batch_for(size, operations)
-        });
+        let mut group = (!is_volatile).then(|| self.batch_for(sequencer, version, size));
         let (mut old_versions, mut bytes) = (0, 0);
-        let mut change =
-            ChangeWriter { version, keeps_old, stored: Vec::new(), record: Vec::new() };
+        let mut change = ChangeWriter::new(version, keeps_old);
         let mut recent = self.recent.lock();
         for (cell, value) in request.writes.iter() {
             let mut chain = cell.lock();
             if let Some(group) = &mut group {
-                let old = chain.newest().bytes().map(|value| (chain.newest_version(), value));
-                change.write(&mut group.batch, cell.key(), old, value.bytes());
+                let (old_version, old) = (chain.newest_version(), chain.newest());
+                if let Some(large) = &mut group.large {
+                    large.push(cell, (old_version, old), value);
+                } else {
+                    let old = old.bytes().map(|value| (old_version, value));
+                    change.write(&mut group.batch, cell.key(), old, value.bytes());
+                }
             } else if !chain.is_listed() {
                 self.index.list(cell, &mut chain);
             }
@@ -278,7 +299,7 @@ impl Inner {
             return Ticket { version, batch: 0, operations: 0 };
         }
         let group = sequencer.batches.back_mut().expect("the commit is in it");
-        if keeps_old {
+        if keeps_old && group.large.is_none() {
             put_changed_keys(
                 &mut group.batch,
                 version,
@@ -295,63 +316,20 @@ impl Inner {
         group.commits += 1;
         Ticket::of_last(group)
     }
-}
 
-/// Writes what a version changes to a batch; its buffers are used for one key after the other.
-struct ChangeWriter {
-    version: Version,
-    keeps_old: bool,
-    stored: Vec<u8>,
-    record: Vec<u8>,
-}
-
-impl ChangeWriter {
-    fn write(
-        &mut self,
-        batch: &mut WriteBatch,
-        key: &[u8],
-        old: Option<(Version, &[u8])>,
-        new: Option<&[u8]>,
-    ) {
-        let Self { version, keeps_old, stored, record } = self;
-        latest_key(key, stored);
-        match new {
-            Some(value) => {
-                put_record(*version, value, record);
-                batch.put(stored, record);
-            }
-            None => batch.delete(stored),
+    /// The batch for the commit of `version`, of that `size`.
+    fn batch_for<'a>(
+        &self,
+        sequencer: &'a mut Sequencer,
+        version: Version,
+        size: Size,
+    ) -> &'a mut GroupBatch {
+        let bounds = &self.config.bounds;
+        if self.is_large(size) {
+            return sequencer.batch_of(LargeCommit::new(version, size.keys, bounds.part_bytes));
         }
-        if let Some((written_at, value)) = old
-            && *keeps_old
-        {
-            history_key(key, *version, stored);
-            put_record(written_at, value, record);
-            batch.put(stored, record);
-        }
+        sequencer.batch_for(size.bytes, size.operations(), bounds.batch_bytes_max)
     }
-}
-
-/// Bytes of the batch that the writes need, at most; they replace what is there at `version`.
-pub(super) fn size(writes: &CellSet<Value>, version: Version) -> Result<usize> {
-    let mut bytes = 0;
-    for (cell, value) in writes.iter() {
-        let old = cell.lock().at(version).and_then(Value::bytes).map_or(0, <[u8]>::len);
-        bytes +=
-            OPERATION_BYTES + 4 * cell.key().len() + value.bytes().map_or(0, <[u8]>::len) + old;
-    }
-    let operations = writes.len() * OPERATIONS_PER_KEY;
-    let fits = bytes + FACTS_BYTES <= BATCH_BYTES_MAX
-        && operations + FACTS_OPERATIONS <= BATCH_OPERATIONS_MAX;
-    if fits {
-        return Ok(bytes);
-    }
-    let refused = format!(
-        "the transaction is larger than a batch, at most {BATCH_BYTES_MAX} bytes and {BATCH_OPERATIONS_MAX} operations; write less at once"
-    );
-    Err(Error::new(ErrorKind::BatchTooLarge, "commit", refused)
-        .with("bytes", bytes)
-        .with("operations", operations))
 }
 
 /// How the writes change the multiset of entries, found out by all threads on which `share` calls what it is given; `None` when there is too

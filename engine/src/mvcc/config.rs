@@ -1,10 +1,13 @@
 //! What a store can be told.
 
+use super::large::PART_BYTES;
+use super::size::COMMIT_BYTES_MAX;
 use crate::layout::{HistoryMode, Version};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use supervm_plugin_sdk::BATCH_BYTES_MAX;
 
 /// Memory that the cells of a store over a backend may take before some leave, in bytes, when nothing else is said.
 pub const MEMORY_BYTES_DEFAULT: usize = 256 << 20;
@@ -109,6 +112,31 @@ pub struct MvccConfig {
     pub transaction_bytes_max: usize,
     /// What time to live is measured with.
     pub clock: Clock,
+    /// What commits may take; others than the default are for tests.
+    #[doc(hidden)]
+    pub bounds: CommitBounds,
+}
+
+/// What commits may take.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommitBounds {
+    /// Bytes of a batch; at most the contract's.
+    pub batch_bytes_max: usize,
+    /// Bytes of each of the batches of a commit that is larger than one.
+    pub part_bytes: usize,
+    /// Bytes of a commit.
+    pub commit_bytes_max: usize,
+}
+
+impl Default for CommitBounds {
+    fn default() -> Self {
+        Self {
+            batch_bytes_max: BATCH_BYTES_MAX,
+            part_bytes: PART_BYTES,
+            commit_bytes_max: COMMIT_BYTES_MAX,
+        }
+    }
 }
 
 impl Default for MvccConfig {
@@ -122,6 +150,7 @@ impl Default for MvccConfig {
             memory_bytes_max: MEMORY_BYTES_DEFAULT,
             transaction_bytes_max: TRANSACTION_BYTES_DEFAULT,
             clock: Clock::default(),
+            bounds: CommitBounds::default(),
         }
     }
 }

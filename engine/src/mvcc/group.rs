@@ -301,8 +301,9 @@ impl Inner {
         if group.has_failed.load(Ordering::Acquire) {
             return None;
         }
-        let GroupBatch { number, mut batch, last, last_block, accumulator, is_synced, commits } =
-            self.sequencer.lock().take_batch()?;
+        let next = self.sequencer.lock().take_batch()?;
+        let GroupBatch { number, mut batch, last, last_block, is_synced, commits, .. } = next;
+        let (accumulator, large) = (next.accumulator, next.large);
         Meta::put_last_version(&mut batch, last);
         if let Some(accumulator) = accumulator {
             Meta::put_accumulator(&mut batch, &accumulator.to_bytes());
@@ -312,7 +313,10 @@ impl Inner {
             true => Durability::Synced,
             false => Durability::Buffered,
         };
-        let outcome = self.storage_of_batches().write(&batch, durability);
+        let storage = self.storage_of_batches();
+        // IMPORTANT: the parts before the batch that makes them count. Nothing comes in between: the caller holds the lock on the order.
+        let parts = large.map_or(Ok(()), |large| large.write(storage));
+        let outcome = parts.and_then(|()| storage.write(&batch, durability));
         if outcome.is_err() {
             group.has_failed.store(true, Ordering::Release);
         }

@@ -11,6 +11,7 @@ use super::metrics::Counters;
 use super::mutant::{Mutant, mutant};
 use super::readers::Readers;
 use super::recent::Recent;
+use super::recovery::recover;
 use super::sequencer::Sequencer;
 use super::value::Value;
 use crate::digest::StateAccumulator;
@@ -46,6 +47,7 @@ impl Inner {
     pub(super) fn open(storage: Storage, config: MvccConfig) -> Result<Self> {
         let facts = storage.lock_facts();
         let mut meta = Meta::read(&storage)?;
+        recover(&storage, &meta, config.bounds.part_bytes)?;
         if let Some(mode) = config.history
             && mode != meta.history
         {

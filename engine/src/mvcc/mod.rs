@@ -12,6 +12,7 @@
 //!   scan           cells written lately, merged with the backend        recent
 //!   commit         check, next version, install                         sequencer: one lock, no disk
 //!                  write the group's batch                              group: one member writes for all
+//!                  a larger commit: several batches and a marker        large, recovery
 //!                  publish the version                                  readers
 //! ```
 //!
@@ -38,6 +39,9 @@ mod index;
 mod recent;
 mod readers;
 mod txn;
+mod size;
+mod large;
+mod recovery;
 mod sequencer;
 mod commit;
 mod group;
@@ -51,17 +55,22 @@ mod store;
 mod mutant;
 
 pub use config::{
-    Acknowledgement, AutoGcConfig, Block, Clock, CommitOptions, GcConfig, Isolation,
+    Acknowledgement, AutoGcConfig, Block, Clock, CommitBounds, CommitOptions, GcConfig, Isolation,
     MEMORY_BYTES_DEFAULT, MvccConfig, TRANSACTION_BYTES_DEFAULT,
 };
 pub use gc::{GcReport, GcStats};
 pub use metrics::MvccMetrics;
 #[cfg(feature = "mutants")]
 pub use mutant::MUTANTS;
+pub use size::{
+    COMMIT_BYTES_MAX, OPERATION_BYTES, TRANSACTION_BYTES_MAX, TRANSACTION_KEYS_MAX, change_bytes,
+};
 pub use store::MvccStore;
 pub use txn::{Savepoint, Txn};
 
 pub(crate) use cell::Cell;
+pub(crate) use large::PART_BYTES;
 pub(crate) use metrics::Counter;
+pub(crate) use recovery::recover;
 pub(crate) use txn::TxnRows;
 pub(crate) use value::Value;

@@ -6,11 +6,12 @@
 //! their version is published.
 
 use super::config::GcConfig;
+use super::large::LargeCommit;
 use crate::digest::StateAccumulator;
 use crate::layout::{BlockRecord, HistoryMode, Meta, Version};
 use std::collections::VecDeque;
 use std::time::Duration;
-use supervm_plugin_sdk::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, Error, WriteBatch};
+use supervm_plugin_sdk::{BATCH_OPERATIONS_MAX, Error, WriteBatch};
 
 /// What is left of a batch for the facts about the whole: versions, a block, an accumulator.
 pub(super) const FACTS_BYTES: usize = 8 << 10;
@@ -57,6 +58,8 @@ pub(super) struct GroupBatch {
     pub(super) accumulator: Option<StateAccumulator>,
     pub(super) is_synced: bool,
     pub(super) commits: u64,
+    /// What is written in parts before the batch, which has then a single commit.
+    pub(super) large: Option<LargeCommit>,
 }
 
 impl Sequencer {
@@ -78,18 +81,35 @@ impl Sequencer {
         }
     }
 
-    /// The batch that grows, with room for so much more.
-    pub(super) fn batch_for(&mut self, bytes: usize, operations: usize) -> &mut GroupBatch {
+    /// The batch that grows, with room for so much more; it has at most `bytes_max`.
+    pub(super) fn batch_for(
+        &mut self,
+        bytes: usize,
+        operations: usize,
+        bytes_max: usize,
+    ) -> &mut GroupBatch {
         let fits = self.batches.back().is_some_and(|last| {
-            last.batch.as_bytes().len() + bytes + FACTS_BYTES <= BATCH_BYTES_MAX
+            last.large.is_none()
+                && last.batch.as_bytes().len() + bytes + FACTS_BYTES <= bytes_max
                 && last.batch.len() + operations + FACTS_OPERATIONS <= BATCH_OPERATIONS_MAX
         });
         if !fits {
-            self.close_batch();
-            self.begun += 1;
-            self.batches.push_back(GroupBatch { number: self.begun, ..GroupBatch::default() });
+            self.begin_batch(None);
         }
         self.batches.back_mut().expect("one was there or was pushed")
+    }
+
+    /// A batch of its own for `large`, its marker.
+    pub(super) fn batch_of(&mut self, large: LargeCommit) -> &mut GroupBatch {
+        self.begin_batch(Some(large));
+        self.batches.back_mut().expect("it was pushed")
+    }
+
+    fn begin_batch(&mut self, large: Option<LargeCommit>) {
+        self.close_batch();
+        self.begun += 1;
+        let number = self.begun;
+        self.batches.push_back(GroupBatch { number, large, ..GroupBatch::default() });
     }
 
     /// The next batch to write; with the state's accumulator as of its last version.

@@ -194,7 +194,8 @@ impl MvccStore {
             let version = sequencer.last.next();
             let mut change = WriteBatch::new();
             Meta::put_history_change(&mut change, sequencer.history, mode, version);
-            let group = sequencer.batch_for(change.as_bytes().len(), change.len());
+            let bytes_max = inner.config.bounds.batch_bytes_max;
+            let group = sequencer.batch_for(change.as_bytes().len(), change.len(), bytes_max);
             group.batch.append(&change);
             group.last = version;
             group.is_synced |= storage.durability() == Durability::Synced;

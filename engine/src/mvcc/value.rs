@@ -45,6 +45,12 @@ impl Value {
         }
     }
 
+    /// Bytes of the value; 0 when the key does not exist.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.bytes().map_or(0, <[u8]>::len)
+    }
+
     pub(crate) fn is_loaded(&self) -> bool {
         !matches!(self.0, Repr::Unloaded)
     }

@@ -1,6 +1,7 @@
 //! The keys in which two states differ.
 
-use crate::layout::{Area, split_record};
+use super::finished::check_finished;
+use crate::layout::{Area, Meta, split_record};
 use crate::storage::Storage;
 use serde::Serialize;
 use std::cmp::Ordering;
@@ -42,12 +43,16 @@ impl DiffReport {
 /// Values are compared, and not the versions that wrote them. Both are read once, page by page.
 ///
 /// # Errors
-/// Those of reading either storage, and what `on_difference` returns.
+/// `Busy` in the middle of a commit of several batches; those of reading either storage, and what `on_difference` returns.
 pub fn diff(
     first: &Storage,
     second: &Storage,
     on_difference: &mut dyn FnMut(Difference<'_>) -> Result<()>,
 ) -> Result<DiffReport> {
+    for storage in [first, second] {
+        let meta = Meta::read(storage)?;
+        check_finished(&meta, "compare states", |range| storage.rows(range, Direction::Forward))?;
+    }
     let range = Area::Latest.range();
     let mut left = first.rows(range, Direction::Forward)?;
     let mut right = second.rows(range, Direction::Forward)?;

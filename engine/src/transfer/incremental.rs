@@ -12,6 +12,7 @@
 use super::codec::Wanted;
 use super::digests::digest_latest;
 use super::export::ExportOptions;
+use super::finished::check_finished;
 use super::format::{BlockHeader, Content, Counts, Hash, Header, Kind, Parent, Trailer};
 use super::place::{Place, Source, beside, remove_dir};
 use super::pool::threads;
@@ -81,7 +82,7 @@ pub struct IncrementalReport {
 ///
 /// # Errors
 /// `Unsupported` when the store keeps no history or the storage has no snapshots; `VersionPruned` when the parent is older than
-/// the floor; `InvalidArgument` when `dir` exists, or when the parent is of another chain or is newer; `Corruption` for a damaged parent; those
+/// the floor; `Busy` in the middle of a commit of several batches; `InvalidArgument` when `dir` exists, or when the parent is of another chain or is newer; `Corruption` for a damaged parent; those
 /// of both storages; `Io`, `NoSpace`.
 pub fn checkpoint_incremental(
     storage: &Storage,
@@ -134,6 +135,7 @@ impl Known {
 
     fn of_storage(storage: &Storage) -> Result<Self> {
         let meta = Meta::read(storage)?;
+        check_finished(&meta, "checkpoint", |range| storage.rows(range, Direction::Forward))?;
         let (state_digest, full_digest) =
             digests(&meta, || storage.rows(Area::Latest.range(), Direction::Forward))?;
         let range = Area::Code.range();
@@ -240,6 +242,7 @@ impl Changes {
         let snapshot = storage.snapshot()?;
         let meta = Meta::read_with(|key| snapshot.get(key))?;
         check_parent(storage, chain_id, &parent, &meta)?;
+        check_finished(&meta, "checkpoint", |range| snapshot.rows(range, Direction::Forward))?;
         let keys =
             History::new(storage.clone())?.changed_keys(parent.version, meta.last_version)?;
         let (state_digest, full_digest) =

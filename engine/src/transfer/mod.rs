@@ -27,6 +27,7 @@ mod writer;
 mod reader;
 mod survey;
 mod place;
+mod finished;
 mod target;
 mod moment;
 mod export;

@@ -13,6 +13,7 @@ use super::target::Target;
 use crate::digest::StateAccumulator;
 use crate::history::View;
 use crate::layout::{Area, Meta, Version, latest_key, split_record};
+use crate::mvcc::{PART_BYTES, recover};
 use crate::storage::{Storage, parent_dir, sync_dir};
 use serde::Serialize;
 use std::fs::{self, File};
@@ -88,6 +89,7 @@ fn restore_into(
     let what = format!("restoring of {}", base.dir().display());
     let mut target = Target::begin(place, chain_id, &what, &[])?.target;
     let result = copy_and_compare(&View::new(base)?, base, &mut target, meter)
+        .and_then(|()| recover(&target.storage, &Meta::read(&target.storage)?, PART_BYTES))
         .and_then(|()| Restoring::new(chain_id, Meta::read(&target.storage)?))
         .and_then(|mut restoring| {
             for link in links {

@@ -1,8 +1,8 @@
 //! Limits of keys, values and transactions.
 
-use crate::support::{kind, latest, on_stores, over_memory};
+use crate::support::{kind, on_stores, over_memory, reopened};
 use supervm_engine::layout::{STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX, Version};
-use supervm_engine::mvcc::{MvccConfig, MvccStore, Txn};
+use supervm_engine::mvcc::MvccConfig;
 use supervm_plugin_sdk::{BATCH_OPERATIONS_MAX, ErrorKind};
 
 #[test]
@@ -45,31 +45,31 @@ fn the_largest_value_is_accepted_and_a_larger_one_refused() {
     });
 }
 
-fn is_too_large(store: &MvccStore, txn: Txn) {
-    let version = store.last_version();
-    assert_eq!(kind(txn.commit()), ErrorKind::BatchTooLarge);
-    assert_eq!(store.last_version(), version, "nothing took effect");
-    assert_eq!(crate::support::put(store, &[("after", "1")]), Version(version.0 + 1));
-    assert_eq!(latest(store, "k1"), None);
-}
-
 #[test]
-fn a_transaction_larger_than_a_batch_is_refused_and_leaves_nothing() {
-    let (store, _dir) = over_memory(MvccConfig::default());
+fn a_transaction_larger_than_a_batch_is_committed_whole() {
+    let (store, dir) = over_memory(MvccConfig::default());
     let mut txn = store.begin();
     let value = vec![7; STATE_VALUE_BYTES_MAX];
     (0..5).for_each(|number| txn.write(format!("k{number}").as_bytes(), &value).unwrap());
-    is_too_large(&store, txn);
+    assert_eq!(txn.commit().unwrap(), Version(1));
+    let store = reopened(store, &dir, MvccConfig::default());
+    let mut txn = store.begin_read_only();
+    for number in 0..5 {
+        assert!(txn.read(format!("k{number}").as_bytes()).unwrap().unwrap() == value);
+    }
 }
 
 #[test]
-fn a_transaction_of_more_operations_than_a_batch_holds_is_refused_and_leaves_nothing() {
-    let (store, _dir) = over_memory(MvccConfig::default());
+fn a_transaction_of_more_operations_than_a_batch_holds_is_committed_whole() {
+    let (store, dir) = over_memory(MvccConfig::default());
     let mut txn = store.begin();
-    for number in 0..=BATCH_OPERATIONS_MAX / 3 {
+    let keys = BATCH_OPERATIONS_MAX / 3 + 1;
+    for number in 0..keys {
         txn.write(format!("k{number}").as_bytes(), b"").unwrap();
     }
-    is_too_large(&store, txn);
+    assert_eq!(txn.commit().unwrap(), Version(1));
+    let store = reopened(store, &dir, MvccConfig::default());
+    assert_eq!(store.begin_read_only().scan_prefix(b"k", usize::MAX).unwrap().len(), keys);
 }
 
 #[test]

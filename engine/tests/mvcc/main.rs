@@ -11,6 +11,7 @@ mod read_only;
 mod savepoints;
 mod scans;
 mod limits;
+mod large;
 mod anomalies;
 mod gc;
 mod policies;

@@ -16,6 +16,7 @@ mod hostile;
 mod pairs;
 mod killed;
 mod incremental;
+mod interrupted;
 mod difference;
 
 use libtest_mimic::{Arguments, Completion, Trial};
@@ -35,8 +36,14 @@ fn main() {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
     for backend in BACKENDS {
-        let rules =
-            [files::RULES, hostile::RULES, killed::RULES, incremental::RULES, difference::RULES];
+        let rules = [
+            files::RULES,
+            hostile::RULES,
+            killed::RULES,
+            incremental::RULES,
+            difference::RULES,
+            interrupted::RULES,
+        ];
         for (rule, run) in rules.concat() {
             trials.push(Trial::ignorable_test(format!("{rule}::{backend}"), move || {
                 Ok(match find(backend) {

@@ -14,6 +14,7 @@ use super::evict::cell_bytes;
 use super::inner::{Inner, read_stored};
 use super::mutant::{Mutant, mutant};
 use super::readers::Pin;
+use super::size::Size;
 use super::value::Value;
 use crate::digest::StateAccumulator;
 use crate::layout::{STATE_LIMITS, Version};
@@ -290,12 +291,13 @@ impl Txn {
     ///
     /// # Behavior
     /// - Without writes and block nothing happens, and the version is the one that was read.
-    /// - Commits of several threads are written to the backend as one batch.
+    /// - Commits of several threads are written to the backend as one batch; one that is larger than a batch as several, of which the
+    ///   last makes it take effect.
     ///
     /// # Errors
     /// - `Conflict`: since the transaction began, another one changed a key that this one writes, or, when it is serializable, a key or
     ///   range that it read. Nothing took effect; begin anew.
-    /// - `BatchTooLarge`: more than a batch of the backend holds. Nothing took effect.
+    /// - `BatchTooLarge`: the writes count more than [`COMMIT_BYTES_MAX`](super::COMMIT_BYTES_MAX). Nothing took effect.
     /// - `InvalidArgument` for a block that does not follow the last one; `ReadOnly` for a block on a read-only transaction.
     /// - `Unsupported` for `Durable` on a backend without synced writes.
     /// - `Poisoned` after a write failed; the store can be read, and written again after it is opened anew. What the backend fails
@@ -318,12 +320,12 @@ impl Txn {
         })
     }
 
-    /// Does what the transaction writes fit into a batch? The same without a backend, and in every mode of history.
+    /// May a transaction of a contract write as much? The same without a backend, and in every mode of history.
     ///
     /// # Errors
     /// `BatchTooLarge`.
     pub(crate) fn check_size(&self) -> Result<()> {
-        commit::size(&self.writes, self.pin.version).map(drop)
+        Size::of(&self.writes, self.pin.version).check_transaction()
     }
 
     /// Finds out how the writes change the digest, where the store keeps one and there is much to find out; the commit finds it done. `share` calls what
