@@ -27,6 +27,59 @@ const DATABASE_BLOCKS: u64 = 300;
 const CHAIN_BLOCKS: u64 = 40;
 const THREADS_MAX: usize = 8;
 
+/// A contract whose keys come and go: `fill` and `clear` set and delete those from one number to another, `list` counts them by a
+/// scan.
+const KEYS: &str = r#"(module
+    (import "storage_api" "storage_set" (func $set (param i32 i32 i32 i32) (result i32)))
+    (import "storage_api" "storage_delete" (func $delete (param i32 i32) (result i32)))
+    (import "storage_api" "storage_scan" (func $scan (param i32 i32 i32 i32) (result i32)))
+    (import "storage_api" "storage_scan_next" (func $next (param i32) (result i32)))
+    (memory (export "memory") 1)
+    (func (export "fill") (param $from i64) (param $to i64)
+        (loop $on
+            (i32.store8 (i32.const 1) (i32.wrap_i64 (local.get $from)))
+            (drop (call $set (i32.const 0) (i32.const 2) (i32.const 0) (i32.const 2)))
+            (local.set $from (i64.add (local.get $from) (i64.const 1)))
+            (br_if $on (i64.lt_u (local.get $from) (local.get $to)))))
+    (func (export "clear") (param $from i64) (param $to i64)
+        (loop $on
+            (i32.store8 (i32.const 1) (i32.wrap_i64 (local.get $from)))
+            (drop (call $delete (i32.const 0) (i32.const 2)))
+            (local.set $from (i64.add (local.get $from) (i64.const 1)))
+            (br_if $on (i64.lt_u (local.get $from) (local.get $to)))))
+    (func (export "list") (param $direction i64) (param $limit i64) (result i64)
+        (local $scan i32) (local $found i64)
+        (local.set $scan (call $scan (i32.const 0) (i32.const 1)
+            (i32.wrap_i64 (local.get $limit)) (i32.wrap_i64 (local.get $direction))))
+        (block $end (loop $on
+            (br_if $end (i32.eqz (call $next (local.get $scan))))
+            (local.set $found (i64.add (local.get $found) (i64.const 1)))
+            (br $on)))
+        (local.get $found)))"#;
+/// The contract's name.
+const KEYS_NAME: &str = "keys";
+/// Keys that it has at most.
+const KEYS_MAX: u64 = 250;
+
+/// A call of the contract of keys, as `chance` wants it.
+fn keys_call(chance: u64) -> CallLine {
+    let from = nth(chance, 1) % KEYS_MAX;
+    let to = (from + 1 + nth(chance, 2) % KEYS_MAX).min(KEYS_MAX);
+    let (function, args) = match nth(chance, 3) % 4 {
+        0 => ("fill", [from, from + 1]),
+        1 => ("clear", [from, to]),
+        _ => ("list", [nth(chance, 4) % 2, nth(chance, 5) % 3]),
+    };
+    CallLine {
+        contract: KEYS_NAME.to_owned(),
+        function: function.to_owned(),
+        args: args.map(|number| number as i64).to_vec(),
+        // Now and then as little as ends among the keys that a scan passes.
+        gas: nth(chance, 6).is_multiple_of(4).then(|| 15_000 + nth(chance, 7) % 60_000),
+        ..CallLine::default()
+    }
+}
+
 /// A chain, as far as a block needs one.
 struct Chain {
     runtime: Runtime,
@@ -92,6 +145,8 @@ struct Seen {
     stats: BlockStats,
     traps: BTreeMap<&'static str, u64>,
     functions: BTreeSet<String>,
+    /// The least and the most gas of the scans with the same arguments and result: they differ by what the block had removed before.
+    scan_gas: BTreeMap<(Vec<i64>, Option<i64>), (u64, u64)>,
 }
 
 /// Runs so many blocks on several threads over `backend`, and on one in memory.
@@ -109,8 +164,9 @@ fn compare(backend: &str, seed: u64, blocks: u64) -> Seen {
         let storage = open(backend, &dir.path().join(format!("chain-{chain}")));
         let mut parallel = Chain::new(MvccStore::open(storage, config()).unwrap(), &cache);
         let mut sequential = Chain::new(MvccStore::in_memory(config()), &cache);
-        for line in generate(plan).unwrap() {
-            let block = match line {
+        let keys = Line::Deploy { name: KEYS_NAME.to_owned(), code: KEYS.to_owned() };
+        for line in std::iter::once(keys).chain(generate(plan).unwrap()) {
+            let mut block = match line {
                 Line::Deploy { name, code } => {
                     sequential.deploy(&name, &code);
                     parallel.deploy(&name, &code);
@@ -118,6 +174,8 @@ fn compare(backend: &str, seed: u64, blocks: u64) -> Seen {
                 }
                 Line::Block(block) => block,
             };
+            let first = nth(seed ^ chain, block.number);
+            block.transactions.extend((0..first % 12).map(|at| keys_call(nth(first, 10 + at))));
             let (expected, found) = (sequential.run(&one, &block), parallel.run(executor, &block));
             let what = || {
                 format!(
@@ -133,6 +191,12 @@ fn compare(backend: &str, seed: u64, blocks: u64) -> Seen {
             for (receipt, call) in found.receipts.iter().zip(block.transactions) {
                 let trap = receipt.trap.as_ref().map_or("none", |trap| trap.name());
                 *seen.traps.entry(trap).or_default() += 1;
+                let is_scan = call.contract == KEYS_NAME && call.function == "list";
+                if is_scan && receipt.trap.is_none() {
+                    let gas =
+                        seen.scan_gas.entry((call.args, receipt.result)).or_insert((u64::MAX, 0));
+                    *gas = (gas.0.min(receipt.gas_used), gas.1.max(receipt.gas_used));
+                }
                 seen.functions.insert(call.function);
             }
             seen.blocks += 1;
@@ -152,7 +216,11 @@ fn several_threads_leave_the_receipts_and_the_state_that_one_leaves() {
     let BlockStats { ran_ahead, reruns, in_turn, .. } = seen.stats;
     assert!(ran_ahead > 0 && reruns > 0 && in_turn > 0, "{seen:?}");
     assert_eq!(seen.traps.keys().copied().collect::<Vec<_>>(), ["abort", "none", "out-of-gas"]);
-    for function in ["transfer", "swap", "register_next", "list", "release", "pay", "try_pay"] {
+    let functions =
+        ["transfer", "swap", "register_next", "list", "release", "pay", "try_pay", "clear"];
+    let removed = seen.scan_gas.values().map(|(least, most)| most - least).max();
+    assert!(removed > Some(100 * 300), "{seen:?}");
+    for function in functions {
         assert!(seen.functions.contains(function), "{seen:?}");
     }
 }

@@ -13,6 +13,8 @@ use supervm_plugin_sdk::{ByteBuf, Direction, KeyRange, Result};
 
 /// Written cells that a walk takes at once.
 const PAGE_CELLS: usize = 64;
+/// Removed keys that a walk passes at most before who walks is told to pay for them.
+const REMOVED_PAGE: u64 = 64;
 
 /// The state that a transaction of a block reads. Clones are the same view.
 ///
@@ -108,7 +110,7 @@ impl StateView for BlockView {
             direction,
             cells: VecDeque::new(),
             has_more_cells: true,
-            row: None,
+            row: Ahead::Unknown,
         }))
     }
 }
@@ -125,33 +127,56 @@ struct BlockRows {
     /// The next written cells, in the walk's order.
     cells: VecDeque<super::cell::Cell>,
     has_more_cells: bool,
-    row: Option<(Vec<u8>, Vec<u8>)>,
+    row: Ahead,
+}
+
+/// What lies ahead of a walk.
+enum Ahead {
+    /// It was not looked for.
+    Unknown,
+    Row(Vec<u8>, Vec<u8>),
+    End,
 }
 
 impl StateRows for BlockRows {
+    fn pass_removed(&mut self) -> Result<u64> {
+        if matches!(self.row, Ahead::Unknown) { self.pull() } else { Ok(0) }
+    }
+
     fn peek(&mut self) -> Result<Option<(&[u8], &[u8])>> {
-        if self.row.is_none() {
-            self.row = self.pull()?;
-        }
-        Ok(self.row.as_ref().map(|(key, value)| (key.as_slice(), value.as_slice())))
+        while self.pass_removed()? > 0 {}
+        Ok(match &self.row {
+            Ahead::Row(key, value) => Some((key, value)),
+            Ahead::Unknown | Ahead::End => None,
+        })
     }
 
     fn advance(&mut self) {
-        self.row = None;
+        if matches!(self.row, Ahead::Row(..)) {
+            self.row = Ahead::Unknown;
+        }
     }
 }
 
 impl BlockRows {
-    fn pull(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+    /// Looks for the next entry, and returns how many removed keys it has passed. What lies ahead is still unknown after a page of them.
+    fn pull(&mut self) -> Result<u64> {
         let view = self.view.clone();
         let mut reader = view.0.lock();
         reader.give_way();
         let Reader { merged, base, trace, .. } = &mut *reader;
-        let row = loop {
+        // A walk is of one transaction, and so is the trace.
+        let mut walk = trace.walks.get_mut(self.walk);
+        let mut removed = 0;
+        while removed < REMOVED_PAGE {
             self.fill(merged);
             let below = self.base.peek(base)?;
             let order = match (self.cells.front(), below) {
-                (None, None) => break None,
+                (None, None) => {
+                    self.row = Ahead::End;
+                    walk.iter_mut().for_each(|walk| walk.came_to(None));
+                    break;
+                }
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
                 (Some(cell), Some((key, _))) => match self.direction {
@@ -159,25 +184,25 @@ impl BlockRows {
                     Direction::Reverse => key.cmp(cell.key()),
                 },
             };
-            if order.is_gt() {
-                let row = below.map(|(key, value)| (key.to_vec(), value.to_vec()));
+            if let Some((key, value)) = below.filter(|_| order.is_gt()) {
+                walk.iter_mut().for_each(|walk| walk.came_to(Some(key)));
+                self.row = Ahead::Row(key.to_vec(), value.to_vec());
                 self.base.advance();
-                break row;
+                break;
             }
             if order.is_eq() {
                 self.base.advance();
             }
             let Some(cell) = self.cells.pop_front() else { continue };
+            walk.iter_mut().for_each(|walk| walk.came_to(Some(cell.key())));
             let value = cell.lock().value.bytes().map(<[u8]>::to_vec);
             if let Some(value) = value {
-                break Some((cell.key().to_vec(), value));
+                self.row = Ahead::Row(cell.key().to_vec(), value);
+                break;
             }
-        };
-        // A walk is of one transaction, and so is the trace.
-        if let Some(walk) = trace.walks.get_mut(self.walk) {
-            walk.came_to(row.as_ref().map(|(key, _)| key.as_slice()));
+            removed += 1;
         }
-        Ok(row)
+        Ok(removed)
     }
 
     /// Takes the next written cells when none are left.

@@ -9,12 +9,14 @@ use sha2::{Digest, Sha256};
 use wasmtime::{OperatorCost, VariableOperatorCost};
 
 /// Changes with every change of a price in this file.
-const SCHEDULE_VERSION: u32 = 1;
+const SCHEDULE_VERSION: u32 = 2;
 
 /// An instance of a contract, whatever its size: part of the price of each call, the first one and those between contracts.
 pub(super) const INSTANCE: u64 = 10_000;
-/// Opening a scan, for each own write that it has to merge.
-pub(super) const SCAN_PENDING_ENTRY: u64 = 50;
+/// Opening a scan, for each own write, deletes included, that it has to merge.
+pub(super) const SCAN_PENDING_ENTRY: u64 = 100;
+/// A step of a scan, for each key on its way that earlier transactions of the same block removed.
+pub(super) const SCAN_REMOVED_KEY: u64 = 300;
 /// A call from a host function back into the contract.
 pub(super) const GUEST_CALL: u64 = 100;
 
@@ -126,7 +128,7 @@ pub(super) fn schedule_hash<'a>(rows: impl Iterator<Item = &'a PackRow>) -> [u8;
         VARIABLE.table_init_per_element,
         VARIABLE.table_grow_per_element,
     ]);
-    for price in [INSTANCE, SCAN_PENDING_ENTRY, GUEST_CALL] {
+    for price in [INSTANCE, SCAN_PENDING_ENTRY, SCAN_REMOVED_KEY, GUEST_CALL] {
         hash.update(price.to_le_bytes());
     }
     let mut rows: Vec<_> = rows.collect();
@@ -191,7 +193,7 @@ mod tests {
         let engine_only = schedule_hash(std::iter::empty());
         assert_eq!(
             hex::encode(engine_only),
-            "3a44effee7b590279e30ee7f4802215b17f131cec9cc8a8352a378ba78c70ccc",
+            "b2d8ade6b2438d5a673e4e5a0dc34a63f09347a1ac526e62c35b641dcc647ebd",
             "a new schedule needs a new SCHEDULE_VERSION"
         );
     }

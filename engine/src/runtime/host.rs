@@ -6,6 +6,7 @@ use super::frame::Frame;
 use super::gas;
 use super::trap::Trap;
 use crate::layout::STATE_VALUE_BYTES_MAX;
+use crate::state::ScanStep;
 use supervm_plugin_sdk::host::{
     Address, CallOutcome, ContractCall, HostEnvironment, HostError, SCRATCH_SLOTS,
 };
@@ -199,16 +200,19 @@ impl HostEnvironment for HostCall<'_> {
             let what = format!("a contract has at most {most} scans open");
             return Err(HostError::LimitExceeded(what));
         }
+        let affordable = call::fuel(&self.caller) / gas::SCAN_PENDING_ENTRY;
+        let journal = &mut self.caller.data_mut().transaction().journal;
+        let merged = journal.writes_within(&address, prefix, affordable as usize + 1) as u64;
+        self.pay(merged.checked_mul(gas::SCAN_PENDING_ENTRY))?;
+        let frame = self.caller.data_mut();
         let scan = match frame.transaction().journal.scan(&address, prefix, direction, limit) {
             Ok(scan) => scan,
             Err(error) => return Err(self.fail(error)),
         };
-        let merged = scan.pending_len() as u64;
         if index == frame.scans.len() {
             frame.scans.push(None);
         }
         frame.scans[index] = Some(scan);
-        self.pay(merged.checked_mul(gas::SCAN_PENDING_ENTRY))?;
         Ok(index as u32)
     }
 
@@ -218,13 +222,19 @@ impl HostEnvironment for HostCall<'_> {
         key: &mut ByteBuf,
         value: &mut ByteBuf,
     ) -> Result<bool, HostError> {
-        let frame = self.caller.data_mut();
-        let mut open = take_scan(frame, scan)?;
-        let found = frame.transaction().journal.scan_next(&mut open, key, value);
-        frame.scans[scan as usize] = Some(open);
-        let found = found.map_err(|error| self.fail(error))?;
-        self.check_journal()?;
-        Ok(found)
+        loop {
+            let frame = self.caller.data_mut();
+            let mut open = take_scan(frame, scan)?;
+            let step = frame.transaction().journal.scan_step(&mut open, key, value);
+            frame.scans[scan as usize] = Some(open);
+            match step.map_err(|error| self.fail(error))? {
+                ScanStep::Removed(keys) => self.pay(keys.checked_mul(gas::SCAN_REMOVED_KEY))?,
+                end => {
+                    self.check_journal()?;
+                    return Ok(end == ScanStep::Entry);
+                }
+            }
+        }
     }
 
     fn scan_close(&mut self, scan: u32) -> Result<(), HostError> {

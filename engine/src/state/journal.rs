@@ -2,11 +2,12 @@
 
 use super::event::Event;
 use super::key::{StateKey, write_state_key};
-use super::scan::{Pending, Scan};
+use super::scan::{Pending, Scan, ScanStep};
 use super::view::StateView;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound;
+use std::sync::Arc;
 use supervm_plugin_sdk::host::Address;
 use supervm_plugin_sdk::{ByteBuf, Direction, KeyRange, Result, prefix_successor};
 
@@ -34,8 +35,8 @@ pub struct Journal<V> {
     view: V,
     /// State keys that were read from the view.
     reads: BTreeSet<Vec<u8>>,
-    /// State keys that would be written; `None` = deleted.
-    writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// State keys that would be written.
+    writes: BTreeMap<Vec<u8>, Written>,
     events: Vec<Event>,
     event_bytes: usize,
     /// What `writes` held before each write since the first open savepoint; empty without one.
@@ -46,10 +47,13 @@ pub struct Journal<V> {
     located: Vec<u8>,
 }
 
+/// A value that would be written, shared with the open scans; `None` = deleted.
+pub(super) type Written = Option<Arc<Vec<u8>>>;
+
 /// What a key had in the journal before a write: nothing, or a write of its own.
 struct Undo {
     key: Vec<u8>,
-    before: Option<Option<Vec<u8>>>,
+    before: Option<Written>,
 }
 
 struct Savepoint {
@@ -92,7 +96,7 @@ impl<V: StateView> Journal<V> {
     pub fn get(&mut self, contract: &Address, key: &[u8], value: &mut ByteBuf) -> Result<bool> {
         write_state_key(contract, key, &mut self.located);
         if let Some(own) = self.writes.get(&self.located) {
-            value.set(own.as_deref().unwrap_or_default());
+            value.set(content(own).unwrap_or_default());
             return Ok(own.is_some());
         }
         record(&mut self.reads, &mut self.bytes, &self.located);
@@ -101,7 +105,7 @@ impl<V: StateView> Journal<V> {
 
     /// Sets `key` to `value`.
     pub fn set(&mut self, contract: &Address, key: &[u8], value: &[u8]) {
-        self.write(contract, key, Some(value.to_vec()));
+        self.write(contract, key, Some(Arc::new(value.to_vec())));
     }
 
     /// Removes `key`; recorded as a write also when the key is absent.
@@ -127,15 +131,22 @@ impl<V: StateView> Journal<V> {
         let end = prefix_successor(&self.located);
         let range = KeyRange::new(&self.located, end.as_deref());
         let rows = self.view.rows(range, direction)?;
-        let end = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let bounds = (Bound::Included(self.located.as_slice()), end);
-        let own = self.writes.range::<[u8], _>(bounds);
+        let own = self.writes.range::<[u8], _>(bounds(range));
         let own = own.map(|(key, value)| (key.clone(), value.clone()));
         let pending: Vec<Pending> = match direction {
             Direction::Forward => own.rev().collect(),
             Direction::Reverse => own.collect(),
         };
         Ok(Scan::new(rows, pending, direction, limit))
+    }
+
+    /// How many of the contract's keys with `prefix` the journal would write, deletes included; no more than `most` are counted. A scan
+    /// copies as many keys.
+    pub fn writes_within(&mut self, contract: &Address, prefix: &[u8], most: usize) -> usize {
+        write_state_key(contract, prefix, &mut self.located);
+        let end = prefix_successor(&self.located);
+        let range = KeyRange::new(&self.located, end.as_deref());
+        self.writes.range::<[u8], _>(bounds(range)).take(most).count()
     }
 
     /// Copies the next entry of `scan`, in its order; `false` at its end.
@@ -148,8 +159,28 @@ impl<V: StateView> Journal<V> {
         key: &mut ByteBuf,
         value: &mut ByteBuf,
     ) -> Result<bool> {
+        loop {
+            match self.scan_step(scan, key, value)? {
+                ScanStep::Entry => return Ok(true),
+                ScanStep::Removed(_) => {}
+                ScanStep::End => return Ok(false),
+            }
+        }
+    }
+
+    /// As [`scan_next`](Self::scan_next), for who pays for what is passed: comes to the next entry, or past a page of keys that
+    /// earlier transactions of the same block removed.
+    ///
+    /// # Errors
+    /// As [`scan_next`](Self::scan_next).
+    pub fn scan_step(
+        &mut self,
+        scan: &mut Scan,
+        key: &mut ByteBuf,
+        value: &mut ByteBuf,
+    ) -> Result<ScanStep> {
         let Self { reads, bytes, .. } = self;
-        scan.next(key, value, |stored| record(reads, bytes, stored))
+        scan.step(key, value, |stored| record(reads, bytes, stored))
     }
 
     /// Appends an event.
@@ -190,13 +221,13 @@ impl<V: StateView> Journal<V> {
             self.bytes -= undo_bytes(&key, before.as_ref());
             let undone = match before {
                 Some(value) => {
-                    self.bytes += entry_bytes(&key, value.as_deref());
+                    self.bytes += entry_bytes(&key, content(&value));
                     self.writes.insert(key.clone(), value)
                 }
                 None => self.writes.remove(&key),
             };
             if let Some(value) = undone {
-                self.bytes -= entry_bytes(&key, value.as_deref());
+                self.bytes -= entry_bytes(&key, content(&value));
             }
         }
         self.events.truncate(mark.events);
@@ -223,15 +254,15 @@ impl<V: StateView> Journal<V> {
             writes: self
                 .writes
                 .into_iter()
-                .map(|(stored, value)| (named(&stored), value))
+                .map(|(stored, value)| (named(&stored), value.map(Arc::unwrap_or_clone)))
                 .collect(),
             events: self.events,
         }
     }
 
-    fn write(&mut self, contract: &Address, key: &[u8], value: Option<Vec<u8>>) {
+    fn write(&mut self, contract: &Address, key: &[u8], value: Written) {
         write_state_key(contract, key, &mut self.located);
-        self.bytes += entry_bytes(&self.located, value.as_deref());
+        self.bytes += entry_bytes(&self.located, content(&value));
         let before = match self.writes.get_mut(&self.located) {
             Some(own) => Some(std::mem::replace(own, value)),
             None => {
@@ -240,7 +271,7 @@ impl<V: StateView> Journal<V> {
             }
         };
         if let Some(own) = &before {
-            self.bytes -= entry_bytes(&self.located, own.as_deref());
+            self.bytes -= entry_bytes(&self.located, content(own));
         }
         if !self.savepoints.is_empty() {
             self.bytes += undo_bytes(&self.located, before.as_ref());
@@ -260,6 +291,14 @@ impl<V> fmt::Debug for Journal<V> {
     }
 }
 
+fn bounds(range: KeyRange<'_>) -> (Bound<&[u8]>, Bound<&[u8]>) {
+    (Bound::Included(range.start), range.end.map_or(Bound::Unbounded, Bound::Excluded))
+}
+
+fn content(written: &Written) -> Option<&[u8]> {
+    written.as_ref().map(|value| value.as_slice())
+}
+
 fn record(reads: &mut BTreeSet<Vec<u8>>, bytes: &mut usize, stored: &[u8]) {
     if !reads.contains(stored) {
         *bytes += entry_bytes(stored, None);
@@ -271,6 +310,6 @@ fn entry_bytes(key: &[u8], value: Option<&[u8]>) -> usize {
     ENTRY_BYTES + key.len() + value.map_or(0, <[u8]>::len)
 }
 
-fn undo_bytes(key: &[u8], before: Option<&Option<Vec<u8>>>) -> usize {
-    entry_bytes(key, before.and_then(Option::as_deref))
+fn undo_bytes(key: &[u8], before: Option<&Written>) -> usize {
+    entry_bytes(key, before.and_then(content))
 }

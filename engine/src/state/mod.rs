@@ -18,7 +18,7 @@ mod journal;
 pub use event::Event;
 pub use journal::{Changes, Journal};
 pub use key::{StateKey, code_key};
-pub use scan::Scan;
+pub use scan::{Scan, ScanStep};
 pub use transaction::TxnView;
 pub use view::{StateRows, StateView};
 

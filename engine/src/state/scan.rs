@@ -1,13 +1,25 @@
 //! An ordered walk over a prefix: the journal's writes merged over the view.
 
+use super::journal::Written;
 use super::view::StateRows;
 use std::cmp::Ordering;
 use std::fmt;
 use supervm_plugin_sdk::host::ADDRESS_BYTES;
 use supervm_plugin_sdk::{ByteBuf, Direction, Result};
 
-/// A write of the journal, as it was when the scan was opened; `None` = deleted.
-pub(super) type Pending = (Vec<u8>, Option<Vec<u8>>);
+/// A write of the journal, as it was when the scan was opened.
+pub(super) type Pending = (Vec<u8>, Written);
+
+/// How far one step of a scan came; see [`Journal::scan_step`](super::Journal::scan_step).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScanStep {
+    /// To an entry.
+    Entry,
+    /// Past so many keys that earlier transactions of the same block removed; the next entry, or the end, comes later.
+    Removed(u64),
+    /// To the end.
+    End,
+}
 
 /// An open scan; see [`Journal::scan`](super::Journal::scan).
 ///
@@ -32,24 +44,23 @@ impl Scan {
         Self { direction, left, view, pending }
     }
 
-    /// The journal's writes that the scan has copied and not passed yet.
-    pub fn pending_len(&self) -> usize {
-        self.pending.len()
-    }
-
-    /// Copies the next entry, its key without the contract's address; `false` at the end.
+    /// Goes on to the next entry and copies it, its key without the contract's address, or past a page of removed keys.
     ///
     /// `seen` gets every state key that was taken from the view.
-    pub(super) fn next(
+    pub(super) fn step(
         &mut self,
         key: &mut ByteBuf,
         value: &mut ByteBuf,
         mut seen: impl FnMut(&[u8]),
-    ) -> Result<bool> {
+    ) -> Result<ScanStep> {
         while self.left > 0 {
+            let removed = self.view.pass_removed()?;
+            if removed > 0 {
+                return Ok(ScanStep::Removed(removed));
+            }
             let below = self.view.peek()?;
             let order = match (self.pending.last(), below) {
-                (None, None) => return Ok(false),
+                (None, None) => return Ok(ScanStep::End),
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
                 (Some((own, _)), Some((stored, _))) if self.direction == Direction::Forward => {
@@ -66,7 +77,7 @@ impl Scan {
                     value.set(content);
                     self.view.advance();
                     self.left -= 1;
-                    return Ok(true);
+                    return Ok(ScanStep::Entry);
                 }
                 self.view.advance();
             }
@@ -74,9 +85,9 @@ impl Scan {
             key.set(&own[ADDRESS_BYTES..]);
             value.set(&content);
             self.left -= 1;
-            return Ok(true);
+            return Ok(ScanStep::Entry);
         }
-        Ok(false)
+        Ok(ScanStep::End)
     }
 }
 

@@ -19,6 +19,17 @@ pub trait StateView: Send {
 
 /// An ordered walk over entries of a [`StateView`].
 pub trait StateRows: Send {
+    /// Goes on towards the next entry, past keys that are to be paid for though they have no entry: those that earlier transactions of
+    /// the same block removed. Returns how many keys it passed, a page of them at most; 0 when the next entry, or the end, is at hand.
+    ///
+    /// Their sum up to an entry follows from the view's state alone. [`peek`](Self::peek) passes what is left of them.
+    ///
+    /// # Errors
+    /// What reading state fails with.
+    fn pass_removed(&mut self) -> Result<u64> {
+        Ok(0)
+    }
+
     /// The next entry, which stays the next until [`advance`](Self::advance); `None` at the end.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! State in a map: what a block must leave, by the plainest means.
 
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use supervm_engine::mvcc::MvccStore;
 use supervm_engine::state::{StateRows, StateView};
@@ -11,15 +11,29 @@ pub(crate) type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// A view of a map; clones are views of the same one.
 #[derive(Clone, Default)]
-pub(crate) struct Model(pub(crate) Arc<Mutex<Map>>);
+pub(crate) struct Model {
+    pub(crate) map: Arc<Mutex<Map>>,
+    /// The keys that the block has written and that are absent.
+    removed: Arc<Mutex<BTreeSet<Vec<u8>>>>,
+}
 
 impl Model {
+    pub(crate) fn begin_block(&self) {
+        self.removed.lock().clear();
+    }
+
     pub(crate) fn apply(&self, writes: &[(Vec<u8>, Option<Vec<u8>>)]) {
-        let mut map = self.0.lock();
+        let (mut map, mut removed) = (self.map.lock(), self.removed.lock());
         for (key, value) in writes {
             match value {
-                Some(value) => map.insert(key.clone(), value.clone()),
-                None => map.remove(key),
+                Some(value) => {
+                    map.insert(key.clone(), value.clone());
+                    removed.remove(key);
+                }
+                None => {
+                    map.remove(key);
+                    removed.insert(key.clone());
+                }
             };
         }
     }
@@ -27,15 +41,16 @@ impl Model {
 
 impl StateView for Model {
     fn get(&mut self, key: &[u8], value: &mut ByteBuf) -> Result<bool> {
-        Ok(self.0.lock().get(key).map(|found| value.set(found)).is_some())
+        Ok(self.map.lock().get(key).map(|found| value.set(found)).is_some())
     }
 
     fn rows(&mut self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn StateRows>> {
-        let map = self.0.lock();
-        let all = map.iter().filter(|(key, _)| {
-            key.as_slice() >= range.start && range.end.is_none_or(|end| key.as_slice() < end)
-        });
-        let mut rows: Vec<_> = all.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let is_within = |key: &[u8]| key >= range.start && range.end.is_none_or(|end| key < end);
+        let (map, removed) = (self.map.lock(), self.removed.lock());
+        let entries = map.iter().map(|(key, value)| (key.clone(), Some(value.clone())));
+        let absent = removed.iter().map(|key| (key.clone(), None));
+        let mut rows: Vec<_> = entries.chain(absent).filter(|(key, _)| is_within(key)).collect();
+        rows.sort();
         if direction == Direction::Forward {
             rows.reverse();
         }
@@ -43,12 +58,21 @@ impl StateView for Model {
     }
 }
 
-/// The rows of a walk, the next one last.
-struct Rows(Vec<(Vec<u8>, Vec<u8>)>);
+/// The rows of a walk, the next one last; without a value = a removed key.
+struct Rows(Vec<(Vec<u8>, Option<Vec<u8>>)>);
 
 impl StateRows for Rows {
+    fn pass_removed(&mut self) -> Result<u64> {
+        let is_removed = matches!(self.0.last(), Some((_, None)));
+        if is_removed {
+            self.0.pop();
+        }
+        Ok(u64::from(is_removed))
+    }
+
     fn peek(&mut self) -> Result<Option<(&[u8], &[u8])>> {
-        Ok(self.0.last().map(|(key, value)| (key.as_slice(), value.as_slice())))
+        while self.pass_removed()? > 0 {}
+        Ok(self.0.last().map(|(key, value)| (key.as_slice(), value.as_deref().unwrap_or_default())))
     }
 
     fn advance(&mut self) {

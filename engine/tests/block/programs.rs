@@ -4,7 +4,7 @@ use crate::model::Model;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::thread::yield_now;
 use supervm_engine::block::{AccessList, BlockView, Ran, Transactions};
-use supervm_engine::state::{Event, Journal, StateKey, StateView};
+use supervm_engine::state::{Event, Journal, Scan, ScanStep, StateKey, StateView};
 use supervm_plugin_sdk::{ByteBuf, Direction, Result};
 
 pub(crate) const CONTRACT: [u8; 20] = [7; 20];
@@ -16,6 +16,8 @@ pub(crate) enum Step {
     Write(Vec<u8>),
     Delete(Vec<u8>),
     Scan(Vec<u8>, Direction, u32),
+    /// A scan that ends when it has passed so many removed keys, as one does whose gas is used up.
+    ShortScan(Vec<u8>, Direction, u64),
     /// Writes to a key whose name follows from what was read so far.
     Create(Vec<u8>),
     /// Undoes what was written so far, when what was read so far says so.
@@ -37,6 +39,8 @@ pub(crate) struct Program {
 pub(crate) struct Report {
     /// Of everything that was read.
     seen: u64,
+    /// Keys that scans passed and that programs before this one had removed.
+    pub(crate) removed: u64,
     reads: Vec<StateKey>,
     events: Vec<Event>,
 }
@@ -53,8 +57,9 @@ impl Program {
 
     pub(crate) fn run(&self, view: impl StateView) -> Result<Ran<Report>> {
         let mut journal = Journal::new(view);
-        let (mut key, mut value) = (ByteBuf::new(), ByteBuf::new());
+        let mut value = ByteBuf::new();
         let mut seen = DefaultHasher::new();
+        let mut removed = 0;
         let mut failed = false;
         journal.savepoint();
         for step in &self.steps {
@@ -70,9 +75,11 @@ impl Program {
                 Step::Delete(name) => journal.delete(&CONTRACT, name),
                 Step::Scan(prefix, direction, limit) => {
                     let mut scan = journal.scan(&CONTRACT, prefix, *direction, *limit)?;
-                    while journal.scan_next(&mut scan, &mut key, &mut value)? {
-                        (&*key, &*value).hash(&mut seen);
-                    }
+                    removed += walk(&mut journal, &mut scan, u64::MAX, &mut seen)?;
+                }
+                Step::ShortScan(prefix, direction, most) => {
+                    let mut scan = journal.scan(&CONTRACT, prefix, *direction, 0)?;
+                    removed += walk(&mut journal, &mut scan, *most, &mut seen)?;
                 }
                 Step::Create(prefix) => {
                     let nth = (seen.finish() % 16) as u8;
@@ -96,11 +103,33 @@ impl Program {
         let changes = journal.into_changes();
         let output = Report {
             seen: seen.finish(),
+            removed,
             reads: changes.reads.into_iter().collect(),
             events: changes.events,
         };
         let writes = changes.writes.into_iter();
         Ok(Ran { output, writes: writes.map(|(key, value)| (key.to_bytes(), value)).collect() })
+    }
+}
+
+/// Goes to the end of a scan, or until it has passed more than `most` removed keys; how many it passed, at most one more.
+fn walk<V: StateView>(
+    journal: &mut Journal<V>,
+    scan: &mut Scan,
+    most: u64,
+    seen: &mut DefaultHasher,
+) -> Result<u64> {
+    let (mut key, mut value) = (ByteBuf::new(), ByteBuf::new());
+    let mut removed: u64 = 0;
+    loop {
+        match journal.scan_step(scan, &mut key, &mut value)? {
+            ScanStep::Entry => (&*key, &*value).hash(seen),
+            ScanStep::Removed(keys) => removed += keys,
+            ScanStep::End => return Ok(removed),
+        }
+        if removed > most {
+            return Ok(most + 1);
+        }
     }
 }
 
@@ -115,6 +144,7 @@ impl Programs<'_> {
             model.apply(&ran.writes);
             ran.output
         };
+        model.begin_block();
         self.0.iter().map(run).collect()
     }
 }

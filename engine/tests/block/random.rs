@@ -42,14 +42,17 @@ fn key(chance: &mut Chance, keys: u64) -> Vec<u8> {
 }
 
 fn step(chance: &mut Chance, keys: u64) -> Step {
-    match chance.below(20) {
+    match chance.below(21) {
         0..=6 => Step::Read(key(chance, keys)),
         7..=12 => Step::Write(key(chance, keys)),
         13 => Step::Delete(key(chance, keys)),
-        14 | 15 => {
+        14 | 15 | 19 => {
             let prefix = [&b"k"[..], b"m", b""][chance.below(3) as usize].to_vec();
             let direction = if chance.one_in(2) { Direction::Forward } else { Direction::Reverse };
-            Step::Scan(prefix, direction, chance.below(4) as u32)
+            match chance.below(3) {
+                0 => Step::ShortScan(prefix, direction, chance.below(20)),
+                _ => Step::Scan(prefix, direction, chance.below(4) as u32),
+            }
         }
         16 => Step::Create(b"m".to_vec()),
         17 => Step::UndoMaybe,
@@ -80,6 +83,11 @@ fn block(chance: &mut Chance) -> Vec<Program> {
             let key = |nth: u64| vec![b'k', nth as u8];
             return Program::new([Step::Read(key(nth)), Step::Write(key(nth + 1))]);
         }
+        // So many that a scan passes more than a page of them.
+        if chance.one_in(30) {
+            let first = chance.below(keys);
+            return Program::new((first..keys).map(|nth| Step::Delete(vec![b'k', nth as u8])));
+        }
         let steps: Vec<_> = (0..1 + chance.below(8)).map(|_| step(chance, keys)).collect();
         let access = declares.then(|| access(chance, &steps));
         Program { steps, access }
@@ -98,6 +106,7 @@ fn any_number_of_threads_leaves_what_one_by_one_leaves() {
     let executors: Vec<_> =
         (1..=8).map(|threads| BlockExecutor::new(threads).unwrap().with_yields(seed)).collect();
     let mut stats = supervm_engine::block::BlockStats::default();
+    let mut removed_most = 0;
     let (mut store, mut model) = (MvccStore::new(), Model::default());
     for number in 0..number("SUPERVM_BLOCKS").unwrap_or(BLOCKS) {
         if number % BLOCKS_PER_STORE == 0 {
@@ -117,10 +126,12 @@ fn any_number_of_threads_leaves_what_one_by_one_leaves() {
         let (reports, block_stats, _) = executor.commit(executed, header, None).unwrap();
         assert_eq!(reports, expected, "{}", failed());
         let left: Map = content(&store);
-        assert_eq!(left, *model.0.lock(), "{}", failed());
+        assert_eq!(left, *model.map.lock(), "{}", failed());
+        removed_most = expected.iter().map(|report| report.removed).fold(removed_most, u64::max);
         stats.add(&block_stats);
     }
     assert_eq!(stats.ran_ahead + stats.reruns + stats.in_turn, stats.transactions);
     assert!(stats.ran_ahead > 0 && stats.reruns > 0 && stats.in_turn > 0, "{stats:?}");
+    assert!(removed_most > 64, "{removed_most}");
     println!("seed {seed}: {stats:?}");
 }

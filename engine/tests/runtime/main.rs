@@ -22,3 +22,4 @@ mod journal;
 mod transactions;
 mod walks;
 mod blocks;
+mod removed;
