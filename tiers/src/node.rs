@@ -83,11 +83,10 @@ impl Node {
         if context.read_only {
             return runtime.call(&module, function, arguments, context);
         }
-        runtime.transact(&module, function, arguments, context, |txn| {
+        runtime.deploy_and_transact(&module, function, arguments, context, |txn| {
             let writes = txn.writes_len();
-            let is_new = runtime.deploy(&module)?;
             let version = self.chain.commit(txn, context)?;
-            tracing::info!(is_new, writes, %version, "call committed");
+            tracing::info!(writes, %version, "call committed");
             Ok(version)
         })
     }
@@ -114,7 +113,8 @@ impl Node {
         }
     }
 
-    /// Stores a contract's code, WASM or its text form, at the address that follows from it; no error when it is there already.
+    /// Stores a contract's code, WASM or its text form, at the address that follows from it; no error when it is there already. It takes
+    /// effect between calls and blocks, never within one; see [`Runtime::deploy`].
     ///
     /// # Errors
     /// `InvalidArgument` for a contract that does not validate; those of the storage.

@@ -6,9 +6,13 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+use supervm_engine::mvcc::Block;
 use supervm_engine::runtime::{CallArguments, CallContext};
 use supervm_plugin_sdk::{Durability, ErrorKind};
-use supervm_tiers::{Layers, TierName, TierProfile};
+use supervm_tiers::{Layers, Node, TierName, TierProfile};
 
 fn repository_file(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap()
@@ -167,6 +171,42 @@ fn a_trap_is_an_error_of_execute_and_a_part_of_the_receipt_of_run() {
     let receipt =
         node.run(contract, "fail", &CallArguments::default(), &CallContext::default()).unwrap();
     assert_eq!(receipt.trap.unwrap().name(), "unreachable");
+}
+
+#[test]
+fn calls_that_end_blocks_and_blocks_never_wait_for_each_other_in_a_circle() {
+    /// Long enough for some seconds' work; on code that is right nobody waits for it.
+    const PATIENCE: Duration = Duration::from_secs(60);
+    const ROUNDS: u64 = 20_000;
+    let next = |node: &Node| node.store().last_block().map_or(1, |last| last.number + 1);
+    let place = common::Place::new();
+    let node = Arc::new(TierProfile::dev().with_dir(place.path()).open().unwrap());
+    let demo = std::fs::read(common::contract("demo.wat")).unwrap();
+    let (done, is_done) = channel();
+    let (calling, calls_done) = (Arc::clone(&node), done.clone());
+    // Not joined: who waits in a circle does so for ever.
+    std::thread::spawn(move || {
+        for _ in 0..ROUNDS {
+            let block_number = next(&calling);
+            let context = CallContext { block_number, gas_limit: 1_000_000, ..Default::default() };
+            let arguments = CallArguments::default();
+            calling.run(&demo, "process", &arguments, &context).unwrap();
+        }
+        calls_done.send(()).unwrap();
+    });
+    std::thread::spawn(move || {
+        for _ in 0..ROUNDS {
+            // A call may have ended a block of that number meanwhile.
+            match node.run_block(Block { number: next(&node), timestamp: 0 }, &[]) {
+                Ok(_) => {}
+                Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}"),
+            }
+        }
+        done.send(()).unwrap();
+    });
+    for _ in 0..2 {
+        is_done.recv_timeout(PATIENCE).unwrap();
+    }
 }
 
 #[test]

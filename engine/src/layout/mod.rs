@@ -6,6 +6,7 @@
 //! l/ <version u64> <part u32>             the keys that this version changed: (length u16 | key)*
 //! b/ <number u64>                         a block: version u64 | timestamp u64 | state digest, 32 bytes
 //! m/ <name>                               one fact about the whole: see [`Meta`]
+//! m/ deployed/ <contract, 20 bytes>       when its code came: version u64
 //! ```
 //!
 //! Integers are big-endian, so that keys order by them. An *ordered key* ([`put_ordered_key`]) keeps the order of the keys and
@@ -27,6 +28,7 @@
 
 mod block;
 mod changes;
+mod deployment;
 mod key;
 mod meta;
 mod record;
@@ -35,6 +37,7 @@ mod version;
 pub use block::BlockRecord;
 pub(crate) use changes::ChangeLogWriter;
 pub use changes::{ChangedKeys, put_changed_keys};
+pub use deployment::{deployed_at, deployment_key};
 pub use key::{
     Area, STATE_KEY_BYTES_MAX, block_key, change_log_key, history_key, history_prefix,
     history_range, latest_key, latest_range, put_ordered_key, split_block_key,

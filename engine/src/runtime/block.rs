@@ -56,8 +56,9 @@ impl Runtime {
     /// - The receipts and the state are those of running the transactions one by one, whatever the number of threads.
     /// - A transaction that ends in a trap changes nothing and has a receipt like any other; so has one whose contract is not
     ///   deployed.
-    /// - Calls by [`transact`](Self::transact) wait for the block. When anything else is committed meanwhile, the block waits
-    ///   until that is visible and runs again, at most 16 times.
+    /// - Calls by [`transact`](Self::transact) and deployments wait for the block: the contracts that
+    ///   are deployed are those of its beginning. When anything else is committed meanwhile, the
+    ///   block waits until that is visible and runs again, at most 16 times.
     ///
     /// # Errors
     /// - `InvalidArgument` for a block that does not follow the last one, for too many transactions, and for a gas limit or an input above
@@ -71,8 +72,9 @@ impl Runtime {
         transactions: &[BlockTransaction],
         acknowledgement: Option<Acknowledgement>,
     ) -> Result<BlockReceipts> {
+        // IMPORTANT: before the contracts are looked up, so that none is deployed between that and the block's end.
+        let _alone = self.0.turns.alone("run block")?;
         let calls = Calls::new(self, block, transactions)?;
-        let _alone = self.0.turns.write();
         let mut tries = TRIES_MAX;
         loop {
             tries -= 1;

@@ -10,6 +10,7 @@ use super::transact;
 use super::trap::Trap;
 use super::view::CallView;
 use crate::config::ExecutionConfig;
+use crate::layout::Version;
 use crate::mvcc::{Acknowledgement, AutoGcConfig, CommitOptions, Isolation, MvccConfig, MvccStore};
 use crate::state::{Journal, StateView};
 use crate::storage::Storage;
@@ -120,11 +121,30 @@ impl Runtime {
 
     /// Stores the contract's code at its address; `true` when it was not there yet.
     ///
+    /// # Behavior
+    /// - It takes effect between the calls of [`transact`](Self::transact) and the blocks of this runtime, never within one: it waits for
+    ///   those that run.
+    /// - The version that is the newest at that moment is recorded with the code; see [`deployed_at`](Self::deployed_at).
+    ///
     /// # Errors
-    /// `InvalidArgument` for a contract of another runtime; what the storage fails with.
+    /// `InvalidArgument` for a contract of another runtime, and within a commit of this runtime, which it would wait for
+    /// ([`deploy_and_transact`](Self::deploy_and_transact) deploys there); what the storage fails with.
     pub fn deploy(&self, module: &Module) -> Result<bool> {
         self.check_origin(module)?;
-        self.0.deploy(module)
+        if self.0.is_deployed(&module.address())? {
+            return Ok(false);
+        }
+        let _alone = self.0.turns.alone("deploy")?;
+        self.0.deploy_alone(module)
+    }
+
+    /// The version that was the newest when the contract at `address` was deployed; `None` when none is deployed there. It is 0 for a
+    /// contract that was imported with a state, or that was deployed before this was recorded.
+    ///
+    /// # Errors
+    /// `Corruption`; what the storage fails with.
+    pub fn deployed_at(&self, address: &Address) -> Result<Option<Version>> {
+        self.0.deployed_at(address)
     }
 
     /// The contract at `address`; `None` when none is deployed there.

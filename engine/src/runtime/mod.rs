@@ -25,6 +25,7 @@ mod artifact;
 mod cache;
 mod view;
 mod code;
+mod turns;
 mod shared;
 mod handle;
 mod transact;

@@ -8,8 +8,10 @@ use super::gas;
 use super::link::Packs;
 use super::machine::{self, Machine};
 use super::module::{self, Compiled, Module};
+use super::turns::Turns;
 use super::validate::{self, refused};
 use crate::config::ExecutionConfig;
+use crate::layout::Version;
 use crate::mvcc::MvccStore;
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
@@ -32,8 +34,7 @@ pub(super) struct Shared {
     pub(super) id: u64,
     pub(super) store: MvccStore,
     code: Code,
-    /// Shared by calls that may conflict with each other; one that conflicted too often takes it alone.
-    pub(super) turns: RwLock<()>,
+    pub(super) turns: Turns,
     pub(super) config: ExecutionConfig,
     pub(super) machine: Arc<Machine>,
     pub(super) schedule: [u8; 32],
@@ -71,7 +72,7 @@ impl Shared {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             code: Code::beside(&store),
             store,
-            turns: RwLock::default(),
+            turns: Turns::new(),
             schedule: gas::schedule_hash(packs.rows()),
             linker,
             cache: Cache::new(config.module_cache_bytes.0),
@@ -123,13 +124,24 @@ impl Shared {
         Ok(Some(module))
     }
 
-    /// Keeps the contract's code; `true` when it was not there.
-    pub(super) fn deploy(&self, module: &Module) -> Result<bool> {
+    /// Is the contract known to be deployed, or found so?
+    pub(super) fn is_deployed(&self, address: &Address) -> Result<bool> {
+        let is_known = self.deployed.read().contains_key(address);
+        Ok(is_known || self.deployed_at(address)?.is_some())
+    }
+
+    /// The version that was the newest when the contract at `address` was deployed.
+    pub(super) fn deployed_at(&self, address: &Address) -> Result<Option<Version>> {
+        self.code.deployed_at(address)
+    }
+
+    /// Keeps the contract's code; `true` when it was not there. The caller has a turn alone.
+    pub(super) fn deploy_alone(&self, module: &Module) -> Result<bool> {
         let address = module.address();
         if self.deployed.read().contains_key(&address) {
             return Ok(false);
         }
-        let is_new = self.code.put(&address, module.wasm())?;
+        let is_new = self.code.put(&address, module.wasm(), self.store.last_version())?;
         self.remember(address, Sha256::digest(module.wasm()).into());
         Ok(is_new)
     }

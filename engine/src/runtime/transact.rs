@@ -23,9 +23,10 @@ impl Runtime {
     /// - The result is that of some order of all such calls, one by one.
     /// - A trap is part of the receipt, and nothing is committed.
     /// - `commit` is also called when the call changed nothing; that commit writes nothing unless it ends a block.
+    /// - Nothing is deployed, and no block runs, while the call does.
     ///
     /// # Errors
-    /// As [`call`](Self::call); what `commit` fails with; `Conflict`, which may be tried again, only when others than this runtime's calls
+    /// As [`call`](Self::call); `InvalidArgument` within the `commit` of another call of this runtime; what `commit` fails with; `Conflict`, which may be tried again, only when others than this runtime's calls
     /// commit to the same store again and again.
     pub fn transact(
         &self,
@@ -36,34 +37,74 @@ impl Runtime {
         mut commit: impl FnMut(Txn) -> Result<Version>,
     ) -> Result<Receipt> {
         let turns = &self.0.turns;
-        let store = self.store();
-        let mut attempt = || {
-            let txn = store.begin();
-            let read_version = txn.read_version();
-            let (receipt, txn) = self.call_in(txn, module, function, arguments, context)?;
-            if receipt.trap.is_some() {
-                return Ok(Ok(receipt));
-            }
-            match commit(txn) {
-                Ok(_) => Ok(Ok(receipt)),
-                Err(conflict) if conflict.kind() == ErrorKind::Conflict => {
-                    Ok(Err((conflict, read_version)))
-                }
-                Err(error) => Err(error),
-            }
-        };
+        let mut attempt = || self.attempt(module, function, arguments, context, &mut commit);
         for _ in 0..TRIES_BESIDE_OTHERS {
             let outcome = {
-                let _beside_others = turns.read();
+                let _beside_others = turns.shared("transact")?;
                 attempt()?
             };
             match outcome {
                 Ok(receipt) => return Ok(receipt),
-                Err((_, read_version)) => store.wait_for_newer(read_version),
+                Err((_, read_version)) => self.store().wait_for_newer(read_version),
             }
         }
-        let _alone = turns.write();
+        let _alone = turns.alone("transact")?;
         attempt()?.map_err(|(conflict, _)| conflict)
+    }
+
+    /// As [`transact`](Self::transact), and deploys the contract just before `commit` when it is not deployed yet: the call then runs alone.
+    /// A call that ends in a trap deploys nothing.
+    ///
+    /// # Errors
+    /// As [`transact`](Self::transact) and [`deploy`](Self::deploy).
+    pub fn deploy_and_transact(
+        &self,
+        module: &Module,
+        function: &str,
+        arguments: &CallArguments,
+        context: &CallContext,
+        mut commit: impl FnMut(Txn) -> Result<Version>,
+    ) -> Result<Receipt> {
+        if self.0.is_deployed(&module.address())? {
+            return self.transact(module, function, arguments, context, commit);
+        }
+        let _alone = self.0.turns.alone("transact")?;
+        let mut deploy_and_commit = |txn: Txn| {
+            self.0.deploy_alone(module)?;
+            commit(txn)
+        };
+        for _ in 0..TRIES_BESIDE_OTHERS {
+            match self.attempt(module, function, arguments, context, &mut deploy_and_commit)? {
+                Ok(receipt) => return Ok(receipt),
+                Err((_, read_version)) => self.store().wait_for_newer(read_version),
+            }
+        }
+        let last = self.attempt(module, function, arguments, context, &mut deploy_and_commit)?;
+        last.map_err(|(conflict, _)| conflict)
+    }
+
+    /// Runs a call in a transaction of its own and commits it; a conflict with the version that the transaction read.
+    fn attempt(
+        &self,
+        module: &Module,
+        function: &str,
+        arguments: &CallArguments,
+        context: &CallContext,
+        commit: &mut impl FnMut(Txn) -> Result<Version>,
+    ) -> Result<Result<Receipt, (Error, Version)>> {
+        let txn = self.store().begin();
+        let read_version = txn.read_version();
+        let (receipt, txn) = self.call_in(txn, module, function, arguments, context)?;
+        if receipt.trap.is_some() {
+            return Ok(Ok(receipt));
+        }
+        match commit(txn) {
+            Ok(_) => Ok(Ok(receipt)),
+            Err(conflict) if conflict.kind() == ErrorKind::Conflict => {
+                Ok(Err((conflict, read_version)))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Runs a call within `txn`: on what it sees, and with what the call changed written to it when the call succeeded. Ends nothing.

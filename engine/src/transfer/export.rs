@@ -8,7 +8,7 @@ use super::pool::threads;
 use super::progress::{Meter, OnProgress, Phase, Resumed};
 use super::reader::{Failure, Reader};
 use super::writer::{Finished, Packing, Writer, Written, write_chunks};
-use crate::layout::{Area, Version, put_record};
+use crate::layout::{Area, Version, deployed_at, put_record};
 use crate::storage::{Digest, Storage, parent_dir, sync_dir};
 use serde::Serialize;
 use std::fs::File;
@@ -99,6 +99,7 @@ impl ExportReport {
 /// - After a kill the same call goes on after the last whole chunk. With [`ExportAt::Latest`] it goes on with the state that the first call
 ///   wrote of, as long as that can be read; else it begins anew and says so.
 /// - Commits and pruning may go on meanwhile.
+/// - Contracts that were deployed after the version are left out.
 ///
 /// # Errors
 /// `InvalidArgument` when the file exists, or for a version or block that is not there yet; `VersionPruned`; `Busy` while another
@@ -342,7 +343,10 @@ fn put_code(moment: &Moment, last: Option<&[u8]>, writer: &mut Writer<'_, '_, '_
     }
     let mut rows = moment.storage().rows(KeyRange { start: &start, ..area }, Direction::Forward)?;
     while let Some((stored, wasm)) = rows.next()? {
-        writer.put(Kind::Code, &stored[area.start.len()..], wasm)?;
+        let address = &stored[area.start.len()..];
+        if deployed_at(address, |key| moment.storage().get(key))? <= moment.header().version {
+            writer.put(Kind::Code, address, wasm)?;
+        }
     }
     Ok(())
 }

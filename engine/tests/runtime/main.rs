@@ -23,3 +23,4 @@ mod transactions;
 mod walks;
 mod blocks;
 mod removed;
+mod turns;

@@ -1,6 +1,8 @@
 //! What a host pack can and cannot do, over a pack of the test's own.
 
 use crate::support::{Bench, contract, escaped};
+use parking_lot::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use supervm_engine::config::ExecutionConfig;
 use supervm_engine::runtime::{CallArguments, CallContext, Receipt, Runtime, Trap};
 use supervm_engine::state::{StateRows, StateView};
@@ -12,7 +14,7 @@ struct TestPack;
 
 const I32: ValueType = ValueType::I32;
 
-static FUNCTIONS: [HostFunction; 10] = [
+static FUNCTIONS: [HostFunction; 11] = [
     HostFunction::new("call_back", &[("times", I32)], Some(I32)).body(|context, arguments| {
         let bits = context.call_guest("back", &[arguments.u32(0).into()])?;
         Ok(HostValue::I32(bits as i32))
@@ -53,9 +55,36 @@ static FUNCTIONS: [HostFunction; 10] = [
             Ok(HostValue::I32(outcome as i32))
         },
     ),
+    HostFunction::new("gate", &[], None).body(|_, _| {
+        GATE.pass();
+        Ok(HostValue::None)
+    }),
     HostFunction::new("gas_left", &[], Some(ValueType::I64))
         .body(|context, _| Ok(HostValue::I64(context.gas_remaining() as i64))),
 ];
+
+/// Where a call of `gate` waits; of one test.
+pub(crate) static GATE: Gate = Gate(Mutex::new(None));
+
+/// What holds a call until it is let go.
+pub(crate) struct Gate(Mutex<Option<(Sender<()>, Receiver<()>)>>);
+
+impl Gate {
+    /// Holds the next call of `gate`: it sends when it has come there, and goes on when it is sent something.
+    pub(crate) fn hold(&self) -> (Receiver<()>, Sender<()>) {
+        let ((come, has_come), (let_go, go_on)) = (channel(), channel());
+        *self.0.lock() = Some((come, go_on));
+        (has_come, let_go)
+    }
+
+    fn pass(&self) {
+        let held = self.0.lock().take();
+        if let Some((come, go_on)) = held {
+            come.send(()).unwrap();
+            go_on.recv().unwrap();
+        }
+    }
+}
 
 impl HostPack for TestPack {
     const MODULE: &'static str = "test_api";
@@ -72,7 +101,7 @@ fn bench() -> Bench {
     Bench::with_packs(ExecutionConfig::default(), &[test_pack()])
 }
 
-fn test_pack() -> Plugin {
+pub(crate) fn test_pack() -> Plugin {
     let mut plugins = load::linked().unwrap().into_iter();
     plugins.find(|plugin| plugin.descriptor().name == "test-pack").unwrap()
 }

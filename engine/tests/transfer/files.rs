@@ -6,8 +6,11 @@ use crate::support::{
 };
 use std::fs;
 use std::path::Path;
+use supervm_engine::config::ExecutionConfig;
 use supervm_engine::history::{History, PruneOptions, PruneTarget};
 use supervm_engine::layout::{HistoryMode, Meta, Version};
+use supervm_engine::mvcc::{MvccConfig, MvccStore};
+use supervm_engine::runtime::Runtime;
 use supervm_engine::storage::{Storage, UNFINISHED_FILE};
 use supervm_engine::transfer::{
     ExportAt, ExportOptions, ExportReport, ImportOptions, Phase, Resumed, export, export_stream,
@@ -18,6 +21,7 @@ use supervm_plugin_sdk::{ErrorKind, OpenMode, Result};
 
 pub(crate) const RULES: &[Rule] = &[
     ("a_state_is_exported_as_of_any_block_and_version", as_of),
+    ("a_contract_that_was_deployed_after_the_version_is_left_out", later_contracts),
     ("an_imported_directory_has_the_facts_of_the_state", facts),
     ("a_file_that_was_written_half_is_gone_on_with_after_its_last_whole_chunk", going_on),
     ("a_state_that_cannot_be_read_any_more_is_not_gone_on_with", beginning_anew),
@@ -64,6 +68,47 @@ fn as_of(plugin: &Plugin) {
     assert_eq!(kind(&refused), ErrorKind::VersionPruned);
     let left = names(dir.path());
     assert!(left.iter().all(|name| !name.contains("wrong")), "{left:?}");
+}
+
+fn later_contracts(plugin: &Plugin) {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(plugin, &dir.path().join("source"));
+    let config = MvccConfig { history: Some(HistoryMode::Archive), ..MvccConfig::default() };
+    let store = MvccStore::open(storage.clone(), config).unwrap();
+    let runtime = Runtime::over(store.clone(), &[], &ExecutionConfig::default()).unwrap();
+    let deploy = |name: &str| {
+        let module = runtime.module(format!("(module (func (export \"{name}\")))").as_bytes());
+        assert!(runtime.deploy(&module.unwrap()).unwrap());
+    };
+    for name in ["first", "second", "third"] {
+        deploy(name);
+        let mut txn = store.begin();
+        txn.write(b"key", name.as_bytes()).unwrap();
+        txn.commit().unwrap();
+    }
+    // One that a build deployed which recorded no version.
+    let wasm = b"of an older build";
+    let address = [b"a/", &<sha2::Sha256 as sha2::Digest>::digest(wasm)[..20]].concat();
+    storage.set(&address, wasm).unwrap();
+    let code = |storage: &Storage, at| {
+        let mut out = Vec::new();
+        let options = ExportOptions::default();
+        let report = export_stream(storage, at, &mut out, &options, &mut |_| {}).unwrap();
+        (report.counts.code, out)
+    };
+    // Each was deployed when the version before was the newest.
+    for (version, contracts) in [(0, 2), (1, 3), (2, 4), (3, 4)] {
+        let (found, _) = code(&storage, ExportAt::Version(Version(version)));
+        assert_eq!(found, contracts, "at version {version}");
+    }
+    storage.delete(&address).unwrap();
+    let (_, file) = code(&storage, ExportAt::Version(Version(1)));
+    let copy = dir.path().join("copy");
+    let options = ImportOptions::default();
+    import_stream(&mut &file[..], "test", place(plugin, &copy), &options, &mut |_| {}).unwrap();
+    let copy = open(plugin, &copy);
+    assert_eq!(code(&copy, ExportAt::Latest).0, 2);
+    copy.close().unwrap();
 }
 
 fn facts(plugin: &Plugin) {
