@@ -70,7 +70,8 @@ impl Node {
     ///
     /// # Errors
     /// `InvalidArgument` for a contract that does not validate, and for a new block of an earlier time than the last; those of the storage.
-    /// A trap is no error: see [`Receipt::trap`].
+    /// A trap is no error: see [`Receipt::trap`]. When the write or the sync of the commit failed, the error's effect is `Unknown`, and the
+    /// node that is opened anew tells whether the call took effect: see [`Txn::commit_with`](supervm_engine::mvcc::Txn::commit_with).
     pub fn run(
         &self,
         wasm_or_wat: &[u8],
@@ -132,7 +133,8 @@ impl Node {
     /// - In the history mode `window`, what falls out of the window is pruned, now and then.
     ///
     /// # Errors
-    /// As [`Runtime::run_block`]; `Io` when the threads cannot be started.
+    /// As [`Runtime::run_block`]; `Io` when the threads cannot be started. When the error's effect is `Unknown`, the block is there after
+    /// the node was opened anew, or it is not: the last block of [`store`](Self::store) tells.
     pub fn run_block(
         &self,
         block: Block,

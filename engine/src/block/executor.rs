@@ -146,7 +146,7 @@ impl BlockExecutor {
     ///
     /// # Errors
     /// `Conflict` when anything was committed since the block began to run: run it again. As
-    /// [`Txn::commit_with`].
+    /// [`Txn::commit_with`], whose error also tells whether the block may have taken effect.
     pub fn commit<T>(
         &self,
         executed: Executed<T>,

@@ -11,9 +11,11 @@
 //! for that; those who commit meanwhile gather in the next one.
 //!
 //! A version becomes visible when the batch that has it is as durable as one of its commits asked, and with it all before it. A
-//! write or a sync that fails publishes nothing: what was installed for it stays invisible, and the store takes no more commits.
+//! write or a sync that fails publishes nothing: what was installed for it stays invisible, and the store takes no more commits. Whether the
+//! batch took effect all the same, and with it those that were appended behind it, is known when the store is opened anew; the
+//! [`Failure`] that each commit is told says so.
 
-use super::commit::poisoned;
+use super::failure::Failure;
 use super::inner::Inner;
 use super::mutant::{Mutant, mutant};
 use super::sequencer::GroupBatch;
@@ -23,7 +25,7 @@ use crate::sync::Condvar;
 use parking_lot::{Mutex, MutexGuard};
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use supervm_plugin_sdk::{Capability, Durability, Error, Result};
+use supervm_plugin_sdk::{Capability, Durability, Result};
 
 /// Rounds that a writer makes at most after that with its own commit: what it waits longer at worst, once in so many times.
 const SERVED_MAX: u32 = 8;
@@ -90,7 +92,7 @@ impl Ticket {
 struct State {
     /// The last block of what is written.
     last_block: Option<BlockRecord>,
-    failure: Option<Error>,
+    failure: Option<Failure>,
 }
 
 impl Turn {
@@ -150,7 +152,7 @@ impl Group {
         if !self.has_failed.load(Ordering::Acquire) {
             return None;
         }
-        self.state.lock().failure.as_ref().map(|failure| Err(poisoned(failure)))
+        self.state.lock().failure.as_ref().map(|failure| Err(failure.behind(version)))
     }
 
     /// Wakes those who wait for `batch`.
@@ -164,9 +166,9 @@ impl Group {
     }
 
     /// Wakes all.
-    fn fail(&self, failure: &Error) {
+    fn fail(&self, failure: Failure) {
         let mut state = self.state.lock();
-        state.failure = Some(failure.repeated());
+        state.failure = Some(failure);
         self.has_failed.store(true, Ordering::Release);
         self.newer.notify_all();
         drop(state);
@@ -231,8 +233,8 @@ impl Inner {
             // A commit that is written stays so, whatever becomes of those behind it.
             match outcome {
                 Ok(()) => own = own.or_else(|| group.outcome(ticket.version)),
-                Err(error) => {
-                    own = own.or(Some(Err(error)));
+                Err(failure) => {
+                    own = own.or_else(|| Some(Err(failure.of_writer(ticket.version))));
                     break;
                 }
             }
@@ -262,7 +264,7 @@ impl Inner {
     }
 
     /// Writes what was appended or else the next batch, makes it visible and wakes those who wait for it; `None` when nothing waits.
-    fn write_next(&self) -> Option<Result<()>> {
+    fn write_next(&self) -> Option<Result<(), Failure>> {
         let group = &self.group;
         let appended = group.appended.lock().take();
         let mut batch = match appended {
@@ -276,9 +278,10 @@ impl Inner {
         };
         self.counters.groups.add(1);
         self.counters.largest_group.raise(batch.commits);
-        let mut outcome = mem::replace(&mut batch.outcome, Ok(()));
+        let written = mem::replace(&mut batch.outcome, Ok(()));
+        let mut outcome = written.map_err(Failure::of_write);
         if outcome.is_ok() && batch.waits_for_sync && !mutant(Mutant::SyncSkipped) {
-            outcome = self.storage_of_batches().flush(Durability::Synced);
+            outcome = self.storage_of_batches().flush(Durability::Synced).map_err(Failure::of_sync);
         }
         if outcome.is_ok() || mutant(Mutant::FailedWritePublished) {
             // IMPORTANT: after the write, in the order of the batches.
@@ -286,9 +289,9 @@ impl Inner {
         }
         match &outcome {
             Ok(()) => group.succeed(&batch),
-            Err(error) => {
-                self.sequencer.lock().poison = Some(error.repeated());
-                group.fail(error);
+            Err(failure) => {
+                self.sequencer.lock().poison = Some(failure.cause().repeated());
+                group.fail(failure.clone());
             }
         }
         Some(outcome)

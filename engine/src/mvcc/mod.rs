@@ -44,6 +44,7 @@ mod large;
 mod recovery;
 mod sequencer;
 mod commit;
+mod failure;
 mod group;
 mod gc;
 mod auto_gc;

@@ -64,7 +64,9 @@ impl Runtime {
     /// - `InvalidArgument` for a block that does not follow the last one, for too many transactions, and for a gas limit or an input above
     ///   the configured one, with the transaction's index. Nothing was run then.
     /// - `BatchTooLarge` when the block changes more than a batch holds; a smaller block does not.
-    /// - `Conflict` when others commit again and again; those of the storage. Nothing has changed.
+    /// - `Conflict` when others commit again and again.
+    /// - Those of the storage. [`Error::effect`](supervm_plugin_sdk::Error::effect) tells whether nothing has changed: it is `Unknown` when the write
+    ///   or the sync of the block failed. After the store was opened anew, [`last_block`](crate::mvcc::MvccStore::last_block) tells.
     pub fn run_block(
         &self,
         executor: &BlockExecutor,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use supervm_engine::layout::Version;
 use supervm_engine::mvcc::{MvccConfig, MvccStore};
-use supervm_plugin_sdk::{Effect, ErrorKind};
+use supervm_plugin_sdk::{Effect, Error, ErrorKind};
 use tempfile::TempDir;
 
 struct Place {
@@ -93,6 +93,91 @@ fn a_store_opened_anew_after_a_failed_write_has_what_the_backend_has() {
         assert_eq!(version, Version(if effect == Effect::NotApplied { 2 } else { 3 }));
         assert_eq!(latest(&store, "k").as_deref(), Some("2"));
     }
+}
+
+/// The version in the context of an error of a commit.
+fn version_of(error: &Error) -> Version {
+    let version = error.context().find(|(name, _)| *name == "version").expect("it has a version");
+    Version(version.1.parse().unwrap())
+}
+
+#[test]
+fn the_error_of_a_commit_names_the_version_that_tells_after_the_next_open_whether_it_took_effect() {
+    for (applied, effect) in [
+        (Effect::NotApplied, Effect::NotApplied),
+        (Effect::Unknown, Effect::Unknown),
+        // It took effect, and a sync may have failed after that.
+        (Effect::Applied, Effect::Unknown),
+    ] {
+        let name = format!("told {applied:?}");
+        let place = Place::new(Box::leak(name.into_boxed_str()));
+        let store = place.open();
+        put(&store, &[("k", "1")]);
+        place.panel.fail_writes(Some(applied));
+        let mut txn = store.begin();
+        write(&mut txn, "k", "2");
+        let error = txn.commit().unwrap_err();
+        place.panel.fail_writes(None);
+        assert_eq!((error.kind(), error.effect()), (ErrorKind::Io, effect));
+        assert_eq!(version_of(&error), Version(2));
+        assert_eq!(error.message().contains("nothing took effect"), effect == Effect::NotApplied);
+        // It never had a version.
+        let mut txn = store.begin();
+        write(&mut txn, "k", "3");
+        let refused = txn.commit().unwrap_err();
+        assert_eq!(refused.effect(), Effect::NotApplied);
+        assert!(refused.context().all(|(name, _)| name != "version"), "{refused}");
+        let _ = store.storage().unwrap().close();
+        drop(store);
+        let store = place.open();
+        let took_effect = store.last_version() >= version_of(&error);
+        assert_eq!(took_effect, applied != Effect::NotApplied);
+        assert_eq!(latest(&store, "k").as_deref(), Some(if took_effect { "2" } else { "1" }));
+    }
+}
+
+#[test]
+fn after_a_sync_that_failed_each_commit_learns_from_its_version_what_became_of_it() {
+    let place = Place::new("failed sync");
+    let options = "panel = \"failed sync\"\nconcurrent_flush = true";
+    let open = || {
+        let storage = storage("probe", place.dir.path(), options);
+        MvccStore::open(storage, MvccConfig::default()).unwrap()
+    };
+    let store = open();
+    put(&store, &[("k", "1")]);
+    let large = |store: &MvccStore, first: u32| {
+        let mut txn = store.begin();
+        // Enough for a batch that is appended and synced after that.
+        (0..20).for_each(|nth| write(&mut txn, &(first + nth).to_string(), "1"));
+        txn.commit()
+    };
+    let flushes = place.panel.flushes_begun();
+    let errors = thread::scope(|scope| {
+        let gate = place.panel.hold_flushes();
+        let store = &store;
+        let first = scope.spawn(move || large(store, 0).unwrap_err());
+        eventually("the first is synced", || place.panel.flushes_begun() > flushes);
+        let begun = place.panel.writes_begun();
+        let second = scope.spawn(move || large(store, 100).unwrap_err());
+        eventually("the second is appended", || place.panel.writes_begun() > begun);
+        let third = scope.spawn(move || large(store, 200).unwrap_err());
+        eventually("the third has its version", || store.metrics().commits == 4);
+        place.panel.fail_flushes();
+        drop(gate);
+        [first, second, third].map(|commit| commit.join().unwrap())
+    });
+    assert_eq!(store.last_version(), Version(1));
+    assert!(errors.iter().all(|error| error.effect() == Effect::Unknown), "{errors:?}");
+    assert_eq!(errors.each_ref().map(version_of), [2, 3, 4].map(Version));
+    let _ = store.storage().unwrap().close();
+    drop(store);
+    let store = open();
+    // What reached the log is there, and nothing behind it.
+    let took_effect = errors.each_ref().map(|error| store.last_version() >= version_of(error));
+    assert_eq!(took_effect, [true, true, false]);
+    let found = ["0", "100", "200"].map(|key| latest(&store, key).is_some());
+    assert_eq!(found, took_effect);
 }
 
 #[test]

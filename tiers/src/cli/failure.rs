@@ -4,7 +4,7 @@ use super::output::{ERROR, FAINT, HINT, paint};
 use serde::Serialize;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use supervm_plugin_sdk::{Error, ErrorKind};
+use supervm_plugin_sdk::{Effect, Error, ErrorKind};
 use supervm_tiers::Problem;
 
 const FAILED: u8 = 1;
@@ -33,6 +33,9 @@ pub(crate) struct Report {
     /// The kind of the error, where it is one of a storage or a plugin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kind: Option<ErrorKind>,
+    /// What it left behind, where that is not nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) effect: Option<LeftBehind>,
     /// Named values.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) details: Vec<Detail>,
@@ -42,6 +45,33 @@ pub(crate) struct Report {
     /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hint: Option<String>,
+}
+
+/// What a failed operation left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LeftBehind {
+    /// It took effect.
+    Applied,
+    /// It may have taken effect.
+    Unknown,
+}
+
+impl LeftBehind {
+    fn of(effect: Effect) -> Option<Self> {
+        match effect {
+            Effect::NotApplied => None,
+            Effect::Applied => Some(Self::Applied),
+            Effect::Unknown => Some(Self::Unknown),
+        }
+    }
+
+    fn in_words(self) -> &'static str {
+        match self {
+            Self::Applied => "it took effect all the same",
+            Self::Unknown => "unknown; it may have taken effect",
+        }
+    }
 }
 
 /// A named value.
@@ -68,6 +98,9 @@ impl Report {
 
     fn print(&self, stderr: &mut impl Write) -> io::Result<()> {
         writeln!(stderr, "{} {}", paint(ERROR, "error:"), self.message)?;
+        if let Some(effect) = self.effect {
+            writeln!(stderr, "  {}: {}", paint(FAINT, "effect"), effect.in_words())?;
+        }
         for detail in &self.details {
             writeln!(stderr, "  {}: {}", paint(FAINT, &detail.name), detail.value)?;
         }
@@ -99,11 +132,29 @@ impl From<&Error> for Report {
         Self {
             message: format!("{}: {}", error.operation(), error.message()),
             kind: Some(error.kind()),
+            effect: LeftBehind::of(error.effect()),
             details: details.collect(),
             causes,
-            hint: hint_of(error.kind()).map(str::to_owned),
+            hint: hint_of_effect(error).or_else(|| hint_of(error.kind()).map(str::to_owned)),
         }
     }
+}
+
+/// How to find out what an operation has left that may have taken effect.
+fn hint_of_effect(error: &Error) -> Option<String> {
+    if error.effect() != Effect::Unknown {
+        return None;
+    }
+    let version = error.context().find(|(name, _)| *name == "version").map(|(_, version)| version);
+    Some(match version {
+        Some(version) => format!(
+            "before anything else, run `supervm db stats` on the directory: the commit took effect if the newest version is {version} or above"
+        ),
+        None => {
+            "look at the directory with `supervm db` before you repeat it: it may have taken effect"
+                .to_owned()
+        }
+    })
 }
 
 /// What to do about an error of this kind, where that is the same whatever failed.
@@ -176,4 +227,39 @@ impl From<io::Error> for Failure {
 
 fn print_json(stderr: &mut impl Write, value: &serde_json::Value) -> io::Result<()> {
     writeln!(stderr, "{value}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(report: &Report) -> String {
+        let mut out = Vec::new();
+        report.print(&mut out).expect("memory has room");
+        anstream::adapter::strip_str(&String::from_utf8(out).expect("text")).to_string()
+    }
+
+    #[test]
+    fn a_commit_of_unknown_effect_is_told_as_such_with_the_way_to_find_out() {
+        let error = Error::new(ErrorKind::Io, "commit", "the write failed")
+            .with("version", 7)
+            .with_effect(Effect::Unknown);
+        let report = Report::from(&error);
+        let text = printed(&report);
+        assert!(text.contains("effect: unknown; it may have taken effect"), "{text}");
+        assert!(text.contains("if the newest version is 7 or above"), "{text}");
+        let json = serde_json::to_value(&report).expect("plain data");
+        assert_eq!(json["effect"], "unknown");
+        assert_eq!(json["details"][0]["value"], "7");
+    }
+
+    #[test]
+    fn nothing_is_said_of_the_effect_where_nothing_took_effect() {
+        let error = Error::new(ErrorKind::NoSpace, "commit", "the disk is full");
+        let report = Report::from(&error);
+        assert!(!printed(&report).contains("effect"));
+        let json = serde_json::to_value(&report).expect("plain data");
+        assert_eq!(json.get("effect"), None);
+        assert_eq!(json["hint"], "free some space and run it again");
+    }
 }

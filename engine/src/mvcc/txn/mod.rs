@@ -300,8 +300,11 @@ impl Txn {
     /// - `BatchTooLarge`: the writes count more than [`COMMIT_BYTES_MAX`](super::COMMIT_BYTES_MAX). Nothing took effect.
     /// - `InvalidArgument` for a block that does not follow the last one; `ReadOnly` for a block on a read-only transaction.
     /// - `Unsupported` for `Durable` on a backend without synced writes.
-    /// - `Poisoned` after a write failed; the store can be read, and written again after it is opened anew. What the backend fails
-    ///   with, once.
+    /// - What the backend fails with, once, and `Poisoned` from then on; the store can be read, and written again after it is opened anew.
+    ///   The [effect](supervm_plugin_sdk::Error::effect) of a commit that waited for what failed is `Unknown`, unless the backend knows that
+    ///   nothing was written, and the context has the `version` that it would have had. The commit took effect if the store that
+    ///   is opened anew has a [last version](crate::mvcc::MvccStore::last_version) of at least that, before anything else is committed.
+    ///   A commit that is refused before it has a version took no effect.
     pub fn commit_with(self, options: CommitOptions) -> Result<Version> {
         if self.writes.is_empty() && options.block.is_none() {
             return Ok(self.pin.version);

@@ -1,6 +1,6 @@
 //! `supervm block run`.
 
-use super::super::failure::{Failure, Report};
+use super::super::failure::{Failure, LeftBehind, Report};
 use super::super::meter::Meter;
 use super::super::output::Output;
 use super::arguments::RunArguments;
@@ -142,6 +142,9 @@ impl Runner {
     fn failed(&self, line: u64, mut report: Report) -> Failure {
         report.message = format!("line {line}: {}", report.message);
         let report = match self.blocks.last() {
+            _ if report.effect == Some(LeftBehind::Unknown) => report.hint(
+                "the block of this line may be there already; --resume passes over it if it is, and goes on",
+            ),
             Some(last) if report.hint.is_none() => {
                 let last = last.number;
                 report.hint(format!(
