@@ -6,7 +6,9 @@ use crate::random::SplitMix;
 use serde::Serialize;
 use std::hint::spin_loop;
 use std::time::{Duration, Instant};
-use supervm_engine::block::{BlockExecutor, BlockStats, BlockView, Ran, Transactions};
+use supervm_engine::block::{
+    BlockExecutor, BlockStats, BlockView, Ran, Refusal, Transactions,
+};
 use supervm_engine::mvcc::{Block, MvccStore};
 use supervm_engine::state::StateView;
 use supervm_plugin_sdk::{ByteBuf, Result};
@@ -82,6 +84,10 @@ impl Transactions for Transfers<'_> {
         let written = |balance: u64| Some(balance.to_be_bytes().to_vec());
         let writes = vec![(from, written(first - 1)), (to, written(second + 1))];
         Ok(Ran { output: first, writes })
+    }
+
+    fn refuse(&self, _: usize, balance: u64, _: &Refusal) -> u64 {
+        balance
     }
 }
 

@@ -1,7 +1,7 @@
 //! A key as the block has it so far.
 
 use crate::keyed::keyed;
-use crate::mvcc::{self, Value};
+use crate::mvcc::{self, Value, change_bytes};
 use parking_lot::{Mutex, MutexGuard};
 use triomphe::Arc;
 
@@ -39,6 +39,19 @@ pub(super) struct Slot {
     pub(super) writer: Writer,
     /// The key's cell in the store, when it was met on the way to the value before the block.
     pub(super) stored: Option<mvcc::Cell>,
+}
+
+impl Slot {
+    /// What a block that changes `block_bytes` changes when it writes `value` to this key too.
+    pub(super) fn block_bytes_with(&self, key: &[u8], value: &Value, block_bytes: usize) -> usize {
+        debug_assert!(self.value.is_loaded(), "what is merged was prepared");
+        let (old, new) = (self.value.len(), value.len());
+        match self.writer {
+            Writer::BEFORE_BLOCK => block_bytes + change_bytes(key, old, new),
+            // The key is counted, with what was there before the block; of the last value only the newest.
+            _ => block_bytes + new - old,
+        }
+    }
 }
 
 impl Cell {

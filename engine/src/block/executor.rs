@@ -3,6 +3,7 @@
 use super::BLOCK_TRANSACTIONS_MAX;
 use super::access::{AccessList, predecessors};
 use super::crew::Crew;
+use super::limits::{BlockLimits, Refusal};
 use super::merged::Merged;
 use super::pace::Pace;
 use super::run::Run;
@@ -38,6 +39,11 @@ pub trait Transactions: Sync {
         None
     }
 
+    /// How much the block and each of its transactions may change. Asked once, when the block begins to run.
+    fn limits(&self) -> BlockLimits {
+        BlockLimits::default()
+    }
+
     /// Called by each thread that runs transactions, before its first.
     fn worker(&self) -> Self::Worker;
 
@@ -51,6 +57,12 @@ pub trait Transactions: Sync {
         index: usize,
         view: &BlockView,
     ) -> Result<Ran<Self::Output>>;
+
+    /// Returns what is kept of the transaction at `index` instead of `output`, which its run gave: it changes more than the
+    /// [`limits`](Self::limits), so its writes are dropped and those after it go on. No other transaction is merged meanwhile.
+    ///
+    /// It must follow from what it is given alone. A panic fails the block.
+    fn refuse(&self, index: usize, output: Self::Output, refusal: &Refusal) -> Self::Output;
 }
 
 /// What a run of a transaction came to.
@@ -142,7 +154,7 @@ impl BlockExecutor {
         Ok(Executed { outputs, stats, txn })
     }
 
-    /// Makes everything that the block changed take effect, as one batch, and ends the block.
+    /// Makes everything that the block changed take effect, whole or not at all, and ends the block.
     ///
     /// # Errors
     /// `Conflict` when anything was committed since the block began to run: run it again. As

@@ -3,12 +3,15 @@
 //! Any number of workers read it while one merges. A cell changes as a whole; the cells of a transaction do not change at once, and whoever
 //! reads between them is found out by [`is_current`](Merged::is_current).
 
-use super::cell::{Cell, Writer};
+use super::cell::{Cell, Slot, Writer};
+use super::limits::{BlockLimits, Refusal};
 use super::trace::{Trace, Walk};
 use crate::keyed::{Sharded, take_page};
-use crate::mvcc::{Txn, Value};
+use crate::layout::STATE_VALUE_BYTES_MAX;
+use crate::mvcc::{Size, Txn, Value, block_excess};
 use crossbeam_utils::CachePadded;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
+use smallvec::SmallVec;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use supervm_plugin_sdk::{Direction, KeyRange, Result};
@@ -18,6 +21,11 @@ const SHARDS: usize = 128;
 
 /// Keys that a transaction reads or writes, about, which no other one does.
 const CELLS_PER_TRANSACTION: usize = 2;
+
+/// A key that a transaction writes, loaded, and its value.
+type Write = (Cell, Value);
+/// The writes of a transaction; as many as most have lie in place.
+pub(super) type Writes = SmallVec<[Write; 3]>;
 
 pub(super) struct Merged {
     cells: Sharded<Cell, SHARDS>,
@@ -67,33 +75,70 @@ impl Merged {
         use_value: impl FnOnce(Option<&[u8]>) -> R,
     ) -> Result<(R, Cell, Writer)> {
         let cell = self.cell(key);
-        let mut slot = cell.lock();
-        if !slot.value.is_loaded() {
-            (slot.value, slot.stored) = base.peek(key)?;
-        }
+        let slot = self.load(base, &cell)?;
         let (result, writer) = (use_value(slot.value.bytes()), slot.writer);
         drop(slot);
         Ok((result, cell, writer))
     }
 
-    /// Merges the writes of the transaction at `index`, which is the next one. What its `trace` has needs not be looked for.
-    pub(super) fn merge(&self, index: usize, trace: &Trace, writes: &[(Vec<u8>, Option<Vec<u8>>)]) {
-        debug_assert_eq!(self.front(), index);
-        let mut fresh = Vec::new();
-        for (key, value) in writes {
-            let cell = trace.find(key).map_or_else(|| self.cell(key), Cell::clone);
-            let mut slot = cell.lock();
-            if slot.writer == Writer::BEFORE_BLOCK {
-                fresh.push(cell.clone());
+    /// The cells of `writes`, loaded, so that merging them waits for nothing; what `trace` has needs not be looked for. `base` sees the
+    /// state before the block.
+    pub(super) fn prepare(
+        &self,
+        base: &Txn,
+        trace: &Trace,
+        writes: &[(Vec<u8>, Option<Vec<u8>>)],
+    ) -> Result<Writes> {
+        let prepare = |(key, value): &(Vec<u8>, Option<Vec<u8>>)| {
+            let value = value.as_deref().map_or(Value::ABSENT, Value::new);
+            if let Some(cell) = trace.find(key) {
+                return Ok((cell.clone(), value));
             }
-            slot.value = value.as_deref().map_or(Value::ABSENT, Value::new);
-            slot.writer = Writer::transaction(index);
-        }
-        if !fresh.is_empty() {
-            self.written.lock().fresh.append(&mut fresh);
+            let cell = self.cell(key);
+            drop(self.load(base, &cell)?);
+            Ok((cell, value))
+        };
+        writes.iter().map(prepare).collect()
+    }
+
+    /// Merges the writes of the transaction at `index`, which is the next one, and counts them in `block_bytes`; or refuses them when
+    /// they are more than the `limits`, and merges the transaction without them.
+    pub(super) fn merge(
+        &self,
+        index: usize,
+        writes: Writes,
+        block_bytes: &mut usize,
+        limits: &BlockLimits,
+    ) -> Option<Refusal> {
+        debug_assert_eq!(self.front(), index);
+        let refusal = match fits_anyway(&writes, *block_bytes, limits) {
+            true => None,
+            false => refusal(&writes, *block_bytes, limits),
+        };
+        if refusal.is_none() {
+            self.apply(index, writes, block_bytes);
         }
         // IMPORTANT: last, so that whoever reads it and then scans finds every cell of those that it counts.
         self.front.store(index + 1, Ordering::Release);
+        refusal
+    }
+
+    fn apply(&self, index: usize, writes: Writes, block_bytes: &mut usize) {
+        let mut fresh = SmallVec::<[Cell; 3]>::new();
+        for (cell, value) in writes {
+            let mut slot = cell.lock();
+            *block_bytes = slot.block_bytes_with(cell.key(), &value, *block_bytes);
+            let is_fresh = slot.writer == Writer::BEFORE_BLOCK;
+            slot.value = value;
+            slot.writer = Writer::transaction(index);
+            drop(slot);
+            if is_fresh {
+                fresh.push(cell);
+            }
+        }
+        if !fresh.is_empty() {
+            self.written.lock().fresh.extend(fresh);
+        }
     }
 
     /// Would a transaction that is run now read what `trace` says?
@@ -132,7 +177,41 @@ impl Merged {
         Ok(())
     }
 
+    /// The slot of `cell`, with its value.
+    fn load<'a>(&self, base: &Txn, cell: &'a Cell) -> Result<MutexGuard<'a, Slot>> {
+        let mut slot = cell.lock();
+        if !slot.value.is_loaded() {
+            (slot.value, slot.stored) = base.peek(cell.key())?;
+        }
+        Ok(slot)
+    }
+
     fn cell(&self, key: &[u8]) -> Cell {
         self.cells.get_or_insert(key, || Cell::new(key))
     }
+}
+
+/// Are `writes` within the `limits` whatever they replace? So it is with most transactions, as long as the block is not nearly full, and
+/// nothing needs to be looked at.
+fn fits_anyway(writes: &[Write], block_bytes: usize, limits: &BlockLimits) -> bool {
+    let mut most = Size::default();
+    for (cell, value) in writes {
+        most.add(cell.key(), STATE_VALUE_BYTES_MAX, value.len());
+    }
+    most.fits_transaction(limits.transaction_bytes_max)
+        && block_bytes + most.bytes <= limits.block_bytes_max
+}
+
+/// Why `writes` are more than the `limits`, in a block that changes `block_bytes` without them; `None` when they are not.
+fn refusal(writes: &[Write], block_bytes: usize, limits: &BlockLimits) -> Option<Refusal> {
+    let (mut transaction, mut block) = (Size::default(), block_bytes);
+    for (cell, value) in writes {
+        let slot = cell.lock();
+        transaction.add(cell.key(), slot.value.len(), value.len());
+        block = slot.block_bytes_with(cell.key(), value, block);
+    }
+    transaction
+        .transaction_excess(limits.transaction_bytes_max)
+        .or_else(|| block_excess(block, limits.block_bytes_max))
+        .map(Refusal)
 }

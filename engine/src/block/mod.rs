@@ -27,8 +27,11 @@
 //! Invariants:
 //! 1. A transaction is merged when all before it are, from a run whose reads are those that it would make at that moment.
 //! 2. Only who holds the merging lock merges, so nothing changes under a run that it makes.
-//! 3. What a run that is not merged did is seen by no other, and by nobody afterwards.
+//! 3. Whether a transaction's changes are too many is decided when it is merged, by the values at that moment. One that is refused changes
+//!    nothing.
+//! 4. What a run that is not merged did is seen by no other, and by nobody afterwards.
 
+mod limits;
 mod cell;
 mod trace;
 mod merged;
@@ -43,6 +46,7 @@ mod executor;
 
 pub use access::AccessList;
 pub use executor::{BlockExecutor, Executed, Ran, Transactions};
+pub use limits::{BLOCK_BYTES_MAX_DEFAULT, BlockLimits, Refusal};
 pub use stats::BlockStats;
 pub use view::BlockView;
 

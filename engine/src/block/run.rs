@@ -1,7 +1,8 @@
 //! One block being run.
 
 use super::executor::{Ran, Transactions};
-use super::merged::Merged;
+use super::limits::BlockLimits;
+use super::merged::{Merged, Writes};
 use super::pace::Pace;
 use super::stats::BlockStats;
 use super::trace::Trace;
@@ -24,6 +25,7 @@ const BURST_TRANSACTIONS_MAX: usize = 5;
 
 pub(super) struct Run<'a, T: Transactions> {
     transactions: &'a T,
+    limits: BlockLimits,
     merged: Arc<Merged>,
     /// For each transaction the one whose writes it says it needs.
     predecessors: Vec<Option<usize>>,
@@ -41,11 +43,19 @@ enum Slot<T> {
     /// It was taken, and nothing was gained by running it ahead.
     InTurn,
     /// It was run ahead; what it did and what that rests on.
-    Ahead(Trace, Result<Ran<T>>),
+    Ahead(Trace, Result<Prepared<T>>),
+}
+
+/// What a run of a transaction came to, ready to be merged.
+struct Prepared<T> {
+    output: T,
+    writes: Writes,
 }
 
 struct Merging<T> {
     outputs: Vec<T>,
+    /// What the merged transactions change together; see [`BlockLimits`].
+    block_bytes: usize,
     stats: BlockStats,
     pace: Pace,
     failure: Option<Error>,
@@ -62,13 +72,15 @@ impl<'a, T: Transactions> Run<'a, T> {
         let limit = limit(0, &pace).min(count);
         let stats = BlockStats { transactions: count as u64, ..BlockStats::default() };
         let outputs = Vec::with_capacity(count);
+        let merging = Merging { outputs, block_bytes: 0, stats, pace, failure: None };
         Self {
             transactions,
+            limits: transactions.limits().bounded(),
             merged: Arc::clone(merged),
             predecessors,
             turns: Turns::new(count, limit),
             slots: (0..count).map(|_| Mutex::new(Slot::Empty)).collect(),
-            merging: CachePadded::new(Mutex::new(Merging { outputs, stats, pace, failure: None })),
+            merging: CachePadded::new(Mutex::new(merging)),
         }
     }
 
@@ -81,11 +93,11 @@ impl<'a, T: Transactions> Run<'a, T> {
     pub(super) fn one_by_one(&self, view: &BlockView) {
         let worker = &mut self.transactions.worker();
         let mut merging = self.merging.lock();
-        let (count, trace) = (self.transactions.len(), Trace::default());
+        let count = self.transactions.len();
         for index in 0..count {
             merging.stats.in_turn += 1;
             let ran = self.run(worker, index, view, true);
-            if !self.merge(&mut merging, index, &trace, ran) {
+            if !self.merge(&mut merging, index, ran) {
                 return;
             }
         }
@@ -117,7 +129,7 @@ impl<'a, T: Transactions> Run<'a, T> {
 
     /// What was done, in the transactions' order.
     pub(super) fn finish(self) -> Result<(Vec<T::Output>, BlockStats, Pace)> {
-        let Merging { outputs, stats, pace, failure } = self.merging.into_inner().into_inner();
+        let Merging { outputs, stats, pace, failure, .. } = self.merging.into_inner().into_inner();
         match failure {
             Some(failure) => Err(failure),
             None => Ok((outputs, stats, pace)),
@@ -138,12 +150,12 @@ impl<'a, T: Transactions> Run<'a, T> {
         index: usize,
         view: &BlockView,
         is_exact: bool,
-    ) -> Result<Ran<T::Output>> {
+    ) -> Result<Prepared<T::Output>> {
         view.begin(is_exact);
-        let run = || self.transactions.run(worker, index, view);
-        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
-            let message = format!("transaction {index} panicked: {}", panics::message(payload));
-            Err(Error::new(ErrorKind::Internal, "run block", message))
+        caught(index, || {
+            let Ran { output, writes } = self.transactions.run(worker, index, view)?;
+            // IMPORTANT: by who runs it, so that who merges others meanwhile waits for no backend.
+            Ok(Prepared { output, writes: view.prepare(&writes)? })
         })
     }
 
@@ -180,12 +192,10 @@ impl<'a, T: Transactions> Run<'a, T> {
         }
         let slot = std::mem::replace(&mut *self.slots[index].lock(), Slot::Empty);
         let Merging { stats, pace, .. } = merging;
-        let mut trace = Trace::default();
         let ran = match slot {
-            Slot::Ahead(current, Ok(ran)) if self.merged.is_current(&current) => {
+            Slot::Ahead(trace, Ok(ran)) if self.merged.is_current(&trace) => {
                 stats.ran_ahead += 1;
                 pace.ran_ahead(false);
-                trace = current;
                 Ok(ran)
             }
             Slot::Ahead(..) => {
@@ -206,7 +216,7 @@ impl<'a, T: Transactions> Run<'a, T> {
             }
             Slot::Empty => return false,
         };
-        self.merge(merging, index, &trace, ran)
+        self.merge(merging, index, ran)
     }
 
     /// Lets others take as many transactions as may be run ahead of what is merged. Not after each merge, for the others look at it all the time.
@@ -214,17 +224,23 @@ impl<'a, T: Transactions> Run<'a, T> {
         self.turns.set_limit(limit(self.merged.front(), pace));
     }
 
-    /// Merges what a transaction did; a failure ends the block, and is `false`.
+    /// Merges what a transaction did, unless that is too much; a failure ends the block, and is `false`.
     fn merge(
         &self,
         merging: &mut Merging<T::Output>,
         index: usize,
-        trace: &Trace,
-        ran: Result<Ran<T::Output>>,
+        ran: Result<Prepared<T::Output>>,
     ) -> bool {
-        match ran {
-            Ok(Ran { output, writes }) => {
-                self.merged.merge(index, trace, &writes);
+        let merged = ran.and_then(|Prepared { output, writes }| {
+            match self.merged.merge(index, writes, &mut merging.block_bytes, &self.limits) {
+                None => Ok(output),
+                Some(refusal) => {
+                    caught(index, || Ok(self.transactions.refuse(index, output, &refusal)))
+                }
+            }
+        });
+        match merged {
+            Ok(output) => {
                 merging.outputs.push(output);
                 true
             }
@@ -235,6 +251,14 @@ impl<'a, T: Transactions> Run<'a, T> {
             }
         }
     }
+}
+
+/// What `run` gives; a panic is an error.
+fn caught<R>(index: usize, run: impl FnOnce() -> Result<R>) -> Result<R> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
+        let message = format!("transaction {index} panicked: {}", panics::message(payload));
+        Err(Error::new(ErrorKind::Internal, "run block", message))
+    })
 }
 
 /// Up to where transactions may be taken when `front` are merged. None while they run one by one: who merges takes them.

@@ -1,6 +1,6 @@
 //! What a transaction of a block sees: the newest merged state, whichever that is at each read.
 
-use super::merged::Merged;
+use super::merged::{Merged, Writes};
 use super::trace::{Trace, Walk};
 use crate::mvcc::{Txn, TxnRows};
 use crate::state::{StateRows, StateView};
@@ -71,6 +71,12 @@ impl BlockView {
         let mut reader = self.0.lock();
         reader.trace.clear();
         reader.is_exact = is_exact;
+    }
+
+    /// The cells of what the transaction writes, loaded.
+    pub(super) fn prepare(&self, writes: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<Writes> {
+        let Reader { merged, base, trace, .. } = &*self.0.lock();
+        merged.prepare(base, trace, writes)
     }
 
     /// What was read since [`begin`](Self::begin).

@@ -59,6 +59,9 @@ pub struct ExecutionConfig {
     /// Bytes that a call may read and write: the keys it read, the keys and values it writes, and what it could roll back to, each
     /// entry with 64 bytes on top. 64 KiB to 32 MiB, so that what it writes always fits one batch. Default: 32 MiB.
     pub journal_bytes_max: ByteSize,
+    /// Bytes that a block changes: each key that its transactions write counts 80 bytes, four times the key, its last value and the one that
+    /// it had before the block. A transaction that would exceed it changes nothing. 64 MiB to 1 GiB. Default: 256 MiB.
+    pub block_bytes_max: ByteSize,
     /// Bytes of a contract's binary. 8 bytes to 16 MiB. Default: 1 MiB.
     pub module_bytes_max: ByteSize,
     /// Accept contracts that use floating-point numbers. Their results are the same on every node: NaN is made canonical. Default: true.
@@ -88,6 +91,7 @@ impl Default for ExecutionConfig {
             output_bytes_max: ByteSize(MIB),
             scans_max: 16,
             journal_bytes_max: ByteSize(32 * MIB),
+            block_bytes_max: ByteSize(256 * MIB),
             module_bytes_max: ByteSize(MIB),
             allow_floats: true,
             module_cache_bytes: ByteSize(256 * MIB),
@@ -118,6 +122,7 @@ impl ExecutionConfig {
         number("scans_max", self.scans_max.into(), 0..=256)?;
         let batch_half = BATCH_BYTES_MAX as u64 / 2;
         bytes("journal_bytes_max", self.journal_bytes_max, 64 * KIB..=batch_half)?;
+        bytes("block_bytes_max", self.block_bytes_max, 64 * MIB..=GIB)?;
         bytes("module_bytes_max", self.module_bytes_max, 8..=value_bytes_max)?;
         let memory = self.memory_bytes_max;
         if !memory.0.is_multiple_of(PAGE_BYTES) {
@@ -181,6 +186,8 @@ mod tests {
         assert_eq!(none, "execution.gas_limit = 0; expected 1 to 4611686018427387904");
         let stack = refused(ExecutionConfig { wasm_stack_bytes: ByteSize(1), ..default() });
         assert_eq!(stack, "execution.wasm_stack_bytes = 1B; expected 64KiB to 8MiB");
+        let block = refused(ExecutionConfig { block_bytes_max: ByteSize(2 * GIB), ..default() });
+        assert_eq!(block, "execution.block_bytes_max = 2GiB; expected 64MiB to 1GiB");
         let odd = refused(ExecutionConfig { memory_bytes_max: ByteSize(65_537), ..default() });
         assert!(odd.ends_with("expected a multiple of 64KiB"), "{odd}");
         let pool = refused(ExecutionConfig { instances: 4096, call_depth_max: 8, ..default() });

@@ -73,5 +73,6 @@ pub(crate) use cell::Cell;
 pub(crate) use large::PART_BYTES;
 pub(crate) use metrics::Counter;
 pub(crate) use recovery::recover;
+pub(crate) use size::{Size, block_excess};
 pub(crate) use txn::TxnRows;
 pub(crate) use value::Value;

@@ -6,7 +6,7 @@
 //!
 //! | what | counts | at most |
 //! |---|---|---|
-//! | a transaction | each key that it writes, over the value just before it | [`TRANSACTION_BYTES_MAX`] and [`TRANSACTION_KEYS_MAX`] |
+//! | a transaction of a contract | each key that it writes, over the value just before it | [`TRANSACTION_BYTES_MAX`] and [`TRANSACTION_KEYS_MAX`] |
 //! | a block | each key that it writes, once: the last value, over the value before the block | what is configured, at most [`COMMIT_BYTES_MAX`] |
 //! | a commit | each key that it writes | [`COMMIT_BYTES_MAX`] |
 //!
@@ -73,18 +73,32 @@ impl Size {
             && self.operations() + FACTS_OPERATIONS <= BATCH_OPERATIONS_MAX
     }
 
+    /// May a transaction of a contract change as much, when it changes `bytes_max` at most?
+    #[inline]
+    pub(crate) fn fits_transaction(self, bytes_max: usize) -> bool {
+        self.bytes <= bytes_max && self.keys <= TRANSACTION_KEYS_MAX
+    }
+
+    /// Why a transaction of a contract may not change as much, when it changes `bytes_max` at most; `None` when it may.
+    pub(crate) fn transaction_excess(self, bytes_max: usize) -> Option<String> {
+        if self.fits_transaction(bytes_max) {
+            return None;
+        }
+        let Self { bytes, keys } = self;
+        Some(format!(
+            "the transaction changes {bytes} bytes of {keys} keys, with what it replaces; at most {bytes_max} bytes and {TRANSACTION_KEYS_MAX} keys"
+        ))
+    }
+
     /// May a transaction of a contract change as much?
     ///
     /// # Errors
     /// `BatchTooLarge`.
-    pub(crate) fn check_transaction(self) -> Result<()> {
-        if self.fits_batch(BATCH_BYTES_MAX) {
-            return Ok(());
+    pub(super) fn check_transaction(self) -> Result<()> {
+        match self.transaction_excess(TRANSACTION_BYTES_MAX) {
+            None => Ok(()),
+            Some(refused) => Err(self.refused(refused)),
         }
-        let refused = format!(
-            "the transaction is larger than a batch, at most {BATCH_BYTES_MAX} bytes and {BATCH_OPERATIONS_MAX} operations; write less at once"
-        );
-        Err(self.refused(refused))
     }
 
     /// May a commit change as much, when it changes `bytes_max` at most?
@@ -106,6 +120,15 @@ impl Size {
             .with("bytes", self.bytes)
             .with("operations", self.operations())
     }
+}
+
+/// Why a block may not change `bytes`, when it changes `bytes_max` at most; `None` when it may.
+pub(crate) fn block_excess(bytes: usize, bytes_max: usize) -> Option<String> {
+    (bytes > bytes_max).then(|| {
+        format!(
+            "the block is full: with this transaction it changes {bytes} bytes, with what it replaces; at most {bytes_max}"
+        )
+    })
 }
 
 #[cfg(test)]

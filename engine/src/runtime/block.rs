@@ -7,7 +7,9 @@ use super::module::Module;
 use super::pool::Permit;
 use super::receipt::{CallArguments, CallContext, Receipt};
 use super::trap::Trap;
-use crate::block::{AccessList, BlockExecutor, BlockStats, BlockView, Ran, Transactions};
+use crate::block::{
+    AccessList, BlockExecutor, BlockLimits, BlockStats, BlockView, Ran, Refusal, Transactions,
+};
 use crate::layout::Version;
 use crate::mvcc::{Acknowledgement, Block};
 use crate::state::Changes;
@@ -50,12 +52,15 @@ pub struct BlockReceipts {
 }
 
 impl Runtime {
-    /// Runs the transactions of a block, in their order, and commits what they changed as one batch that ends the block.
+    /// Runs the transactions of a block, in their order, and commits what they changed, whole or not at all, as the end of the block.
     ///
     /// # Behavior
     /// - The receipts and the state are those of running the transactions one by one, whatever the number of threads.
     /// - A transaction that ends in a trap changes nothing and has a receipt like any other; so has one whose contract is not
     ///   deployed.
+    /// - A transaction that changes more than a transaction may, alone or in a block, or that takes the block above
+    ///   `execution.block_bytes_max`, ends in the trap `limit-exceeded`; those after it go on. So no block fails for what it
+    ///   changes.
     /// - Calls by [`transact`](Self::transact) and deployments wait for the block: the contracts that
     ///   are deployed are those of its beginning. When anything else is committed meanwhile, the
     ///   block waits until that is visible and runs again, at most 16 times.
@@ -63,7 +68,6 @@ impl Runtime {
     /// # Errors
     /// - `InvalidArgument` for a block that does not follow the last one, for too many transactions, and for a gas limit or an input above
     ///   the configured one, with the transaction's index. Nothing was run then.
-    /// - `BatchTooLarge` when the block changes more than a batch holds; a smaller block does not.
     /// - `Conflict` when others commit again and again.
     /// - Those of the storage. [`Error::effect`](supervm_plugin_sdk::Error::effect) tells whether nothing has changed: it is `Unknown` when the write
     ///   or the sync of the block failed. After the store was opened anew, [`last_block`](crate::mvcc::MvccStore::last_block) tells.
@@ -176,6 +180,11 @@ impl<'a> Transactions for Calls<'a> {
         self.transactions[index].access.as_ref()
     }
 
+    fn limits(&self) -> BlockLimits {
+        let block_bytes_max = self.runtime.config().block_bytes_max.0 as usize;
+        BlockLimits { block_bytes_max, ..BlockLimits::default() }
+    }
+
     fn worker(&self) -> Worker<'a> {
         let permit = self.runtime.0.machine.permits.acquire();
         Worker { _permit: permit, called: Called::default() }
@@ -188,5 +197,10 @@ impl<'a> Transactions for Calls<'a> {
         };
         let writes = receipt.writes.iter().map(write).collect();
         Ok(Ran { output: receipt, writes })
+    }
+
+    fn refuse(&self, index: usize, receipt: Receipt, refusal: &Refusal) -> Receipt {
+        let trap = Trap::LimitExceeded { what: refusal.to_string() };
+        receipt.retracted(trap, self.transactions[index].gas_limit)
     }
 }

@@ -1,7 +1,7 @@
 //! Blocks that fail: nothing of them stays, and what a discarded run did fails nothing.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use supervm_engine::block::{BlockExecutor, BlockView, Ran, Transactions};
+use supervm_engine::block::{BlockExecutor, BlockLimits, BlockView, Ran, Refusal, Transactions};
 use supervm_engine::mvcc::MvccStore;
 use supervm_engine::state::StateView;
 use supervm_plugin_sdk::{ByteBuf, Error, ErrorKind, Result};
@@ -23,6 +23,7 @@ struct Counting {
     fault: Fault,
     at: usize,
     faults: AtomicU32,
+    limits: BlockLimits,
 }
 
 impl Transactions for Counting {
@@ -31,6 +32,10 @@ impl Transactions for Counting {
 
     fn len(&self) -> usize {
         COUNT
+    }
+
+    fn limits(&self) -> BlockLimits {
+        self.limits
     }
 
     fn worker(&self) {}
@@ -54,10 +59,15 @@ impl Transactions for Counting {
         let writes = vec![(b"count".to_vec(), Some((count + 1).to_be_bytes().to_vec()))];
         Ok(Ran { output: count, writes })
     }
+
+    fn refuse(&self, _: usize, _: u64, _: &Refusal) -> u64 {
+        panic!("told to panic when it is refused")
+    }
 }
 
 fn run(fault: Fault, at: usize, threads: usize) -> (Result<Vec<u64>>, u32) {
-    let counting = Counting { fault, at, faults: AtomicU32::new(0) };
+    let limits = BlockLimits::default();
+    let counting = Counting { fault, at, faults: AtomicU32::new(0), limits };
     let executor = BlockExecutor::new(threads).unwrap();
     let outcome = executor.execute(&MvccStore::new(), &counting);
     (outcome.map(|executed| executed.outputs), counting.faults.into_inner())
@@ -98,5 +108,18 @@ fn a_failure_of_a_run_that_is_discarded_is_no_failure() {
             }
         }
         assert!(faults > 0, "no run was ahead of its turn");
+    }
+}
+
+#[test]
+fn a_panic_while_a_transaction_is_refused_is_an_error_of_the_block() {
+    for threads in [1, 8] {
+        let limits = BlockLimits { transaction_bytes_max: 10, ..BlockLimits::default() };
+        let faults = AtomicU32::new(0);
+        let counting = Counting { fault: Fault::Error, at: COUNT, faults, limits };
+        let executor = BlockExecutor::new(threads).unwrap();
+        let error = executor.execute(&MvccStore::new(), &counting).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Internal);
+        assert!(error.to_string().contains("transaction 0 panicked"), "{error}");
     }
 }

@@ -22,6 +22,15 @@ impl Model {
         self.removed.lock().clear();
     }
 
+    /// What [`restore`](Self::restore) puts back.
+    pub(crate) fn state(&self) -> (Map, BTreeSet<Vec<u8>>) {
+        (self.map.lock().clone(), self.removed.lock().clone())
+    }
+
+    pub(crate) fn restore(&self, (map, removed): (Map, BTreeSet<Vec<u8>>)) {
+        (*self.map.lock(), *self.removed.lock()) = (map, removed);
+    }
+
     pub(crate) fn apply(&self, writes: &[(Vec<u8>, Option<Vec<u8>>)]) {
         let (mut map, mut removed) = (self.map.lock(), self.removed.lock());
         for (key, value) in writes {

@@ -1,9 +1,11 @@
 //! Transactions as small programs whose every write depends on everything that was read before it.
 
-use crate::model::Model;
+use crate::model::{Map, Model};
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::thread::yield_now;
-use supervm_engine::block::{AccessList, BlockView, Ran, Transactions};
+use supervm_engine::block::{AccessList, BlockLimits, BlockView, Ran, Refusal, Transactions};
+use supervm_engine::mvcc::TRANSACTION_KEYS_MAX;
 use supervm_engine::state::{Event, Journal, Scan, ScanStep, StateKey, StateView};
 use supervm_plugin_sdk::{ByteBuf, Direction, Result};
 
@@ -43,6 +45,18 @@ pub(crate) struct Report {
     pub(crate) removed: u64,
     reads: Vec<StateKey>,
     events: Vec<Event>,
+    refused: Option<String>,
+}
+
+impl Report {
+    /// What is kept of it when its writes are refused.
+    pub(crate) fn refused(self, why: String) -> Self {
+        Self { events: Vec::new(), refused: Some(why), ..self }
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.is_some()
+    }
 }
 
 impl Program {
@@ -69,7 +83,9 @@ impl Program {
                     (found, found.then_some(&*value)).hash(&mut seen);
                 }
                 Step::Write(name) => {
-                    journal.set(&CONTRACT, name, &seen.finish().to_be_bytes());
+                    let value = seen.finish();
+                    let times = 1 + (value % 5) as usize;
+                    journal.set(&CONTRACT, name, &value.to_be_bytes().repeat(times));
                     journal.emit(&CONTRACT, name);
                 }
                 Step::Delete(name) => journal.delete(&CONTRACT, name),
@@ -106,6 +122,7 @@ impl Program {
             removed,
             reads: changes.reads.into_iter().collect(),
             events: changes.events,
+            refused: None,
         };
         let writes = changes.writes.into_iter();
         Ok(Ran { output, writes: writes.map(|(key, value)| (key.to_bytes(), value)).collect() })
@@ -165,5 +182,82 @@ impl Transactions for Programs<'_> {
 
     fn run(&self, (): &mut (), index: usize, view: &BlockView) -> Result<Ran<Report>> {
         self.0[index].run(view.clone())
+    }
+
+    fn refuse(&self, _: usize, report: Report, refusal: &Refusal) -> Report {
+        report.refused(refusal.to_string())
+    }
+}
+
+/// The same within bounds.
+pub(crate) struct Bounded<'a>(pub(crate) Programs<'a>, pub(crate) BlockLimits);
+
+impl Bounded<'_> {
+    /// Runs them one by one over a map, and refuses what is too much by adding everything up anew for each.
+    pub(crate) fn run_on(&self, model: &Model) -> Vec<Report> {
+        let Self(Programs(programs), limits) = self;
+        model.begin_block();
+        let before = model.map.lock().clone();
+        let mut written = BTreeSet::new();
+        let run = |program: &Program| {
+            let Ran { output, writes } = program.run(model.clone()).unwrap();
+            let then = model.state();
+            let keys: BTreeSet<_> = writes.iter().map(|(key, _)| key.clone()).collect();
+            let touched: BTreeSet<_> = written.union(&keys).cloned().collect();
+            model.apply(&writes);
+            let transaction = size(&keys, &then.0, &model.map.lock());
+            let block = size(&touched, &before, &model.map.lock());
+            let why = if transaction > limits.transaction_bytes_max {
+                format!(
+                    "the transaction changes {transaction} bytes of {} keys, with what it replaces; at most {} bytes and {TRANSACTION_KEYS_MAX} keys",
+                    keys.len(),
+                    limits.transaction_bytes_max
+                )
+            } else if block > limits.block_bytes_max {
+                format!(
+                    "the block is full: with this transaction it changes {block} bytes, with what it replaces; at most {}",
+                    limits.block_bytes_max
+                )
+            } else {
+                written = touched;
+                return output;
+            };
+            model.restore(then);
+            output.refused(why)
+        };
+        programs.iter().map(run).collect()
+    }
+}
+
+/// What `keys` count, from one state to another.
+fn size(keys: &BTreeSet<Vec<u8>>, before: &Map, after: &Map) -> usize {
+    let length = |map: &Map, key| map.get(key).map_or(0, Vec::len);
+    keys.iter().map(|key| 80 + 4 * key.len() + length(before, key) + length(after, key)).sum()
+}
+
+impl Transactions for Bounded<'_> {
+    type Output = Report;
+    type Worker = ();
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn access(&self, index: usize) -> Option<&AccessList> {
+        self.0.access(index)
+    }
+
+    fn limits(&self) -> BlockLimits {
+        self.1
+    }
+
+    fn worker(&self) {}
+
+    fn run(&self, (): &mut (), index: usize, view: &BlockView) -> Result<Ran<Report>> {
+        self.0.run(&mut (), index, view)
+    }
+
+    fn refuse(&self, index: usize, report: Report, refusal: &Refusal) -> Report {
+        self.0.refuse(index, report, refusal)
     }
 }

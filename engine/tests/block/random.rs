@@ -1,14 +1,16 @@
 //! Random blocks against a map. A failure prints the seed; `SUPERVM_BLOCK_SEED` runs it again, `SUPERVM_BLOCKS` says how many blocks.
 
 use crate::model::{Map, Model, content};
-use crate::programs::{CONTRACT, Program, Programs, Step};
+use crate::programs::{Bounded, CONTRACT, Program, Programs, Step};
 use std::time::{SystemTime, UNIX_EPOCH};
-use supervm_engine::block::{AccessList, BlockExecutor};
+use supervm_engine::block::{AccessList, BlockExecutor, BlockLimits};
 use supervm_engine::mvcc::{Block, MvccStore};
 use supervm_engine::state::StateKey;
 use supervm_plugin_sdk::Direction;
 
 const BLOCKS: u64 = 12_000;
+/// Blocks with small bounds.
+const BOUNDED_BLOCKS: u64 = 3_000;
 /// Blocks that one store sees.
 const BLOCKS_PER_STORE: u64 = 100;
 
@@ -95,13 +97,17 @@ fn block(chance: &mut Chance) -> Vec<Program> {
     programs.collect()
 }
 
-#[test]
-fn any_number_of_threads_leaves_what_one_by_one_leaves() {
+fn seed() -> u64 {
     let fresh = || {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         now.as_nanos() as u64
     };
-    let seed = number("SUPERVM_BLOCK_SEED").unwrap_or_else(fresh) | 1;
+    number("SUPERVM_BLOCK_SEED").unwrap_or_else(fresh) | 1
+}
+
+#[test]
+fn any_number_of_threads_leaves_what_one_by_one_leaves() {
+    let seed = seed();
     let mut chance = Chance(seed);
     let executors: Vec<_> =
         (1..=8).map(|threads| BlockExecutor::new(threads).unwrap().with_yields(seed)).collect();
@@ -134,4 +140,36 @@ fn any_number_of_threads_leaves_what_one_by_one_leaves() {
     assert!(stats.ran_ahead > 0 && stats.reruns > 0 && stats.in_turn > 0, "{stats:?}");
     assert!(removed_most > 64, "{removed_most}");
     println!("seed {seed}: {stats:?}");
+}
+
+#[test]
+fn any_number_of_threads_refuses_what_one_by_one_refuses() {
+    let seed = seed();
+    let mut chance = Chance(seed);
+    let executors: Vec<_> =
+        (1..=8).map(|threads| BlockExecutor::new(threads).unwrap().with_yields(seed)).collect();
+    let (mut store, mut model) = (MvccStore::new(), Model::default());
+    let (mut refused, mut kept) = (0, 0);
+    for number in 0..number("SUPERVM_BLOCKS").unwrap_or(BOUNDED_BLOCKS) {
+        if number % BLOCKS_PER_STORE == 0 {
+            (store, model) = (MvccStore::new(), Model::default());
+        }
+        let programs = block(&mut chance);
+        let limits = BlockLimits {
+            transaction_bytes_max: 200 + chance.below(1_500) as usize,
+            block_bytes_max: 500 + chance.below(8_000) as usize,
+        };
+        let bounded = Bounded(Programs(&programs), limits);
+        let expected = bounded.run_on(&model);
+        let executor = &executors[chance.below(8) as usize];
+        let failed = || format!("block {number}; SUPERVM_BLOCK_SEED={seed}: {limits:?}");
+        let executed = executor.execute(&store, &bounded).unwrap();
+        let header = Block { number, timestamp: number };
+        let (reports, _, _) = executor.commit(executed, header, None).unwrap();
+        assert_eq!(reports, expected, "{}", failed());
+        assert_eq!(content(&store), *model.map.lock(), "{}", failed());
+        refused += reports.iter().filter(|report| report.is_refused()).count();
+        kept += reports.iter().filter(|report| !report.is_refused()).count();
+    }
+    assert!(refused > 1000 && kept > 1000, "seed {seed}: {refused} refused, {kept} kept");
 }

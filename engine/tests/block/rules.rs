@@ -5,7 +5,8 @@ use crate::programs::{CONTRACT, Program, Programs, Step};
 use parking_lot::Mutex;
 use std::sync::Barrier;
 use supervm_engine::block::{
-    AccessList, BLOCK_TRANSACTIONS_MAX, BlockExecutor, BlockStats, BlockView, Ran, Transactions,
+    AccessList, BLOCK_TRANSACTIONS_MAX, BlockExecutor, BlockStats, BlockView, Ran, Refusal,
+    Transactions,
 };
 use supervm_engine::mvcc::{Block, MvccStore};
 use supervm_engine::state::{StateKey, StateView};
@@ -139,6 +140,10 @@ impl Transactions for Meeting {
             }
             _ => Ok(Ran { output: true, writes: Vec::new() }),
         }
+    }
+
+    fn refuse(&self, _: usize, _: bool, refusal: &Refusal) -> bool {
+        panic!("nothing is too much here: {refusal}")
     }
 }
 

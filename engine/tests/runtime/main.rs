@@ -24,3 +24,4 @@ mod walks;
 mod blocks;
 mod removed;
 mod turns;
+mod block_sizes;
