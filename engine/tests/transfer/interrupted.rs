@@ -13,7 +13,7 @@ use supervm_engine::transfer::{
     restore, verify,
 };
 use supervm_plugin_sdk::load::Plugin;
-use supervm_plugin_sdk::{Durability, ErrorKind, OpenMode, WriteBatch};
+use supervm_plugin_sdk::{Capability, Durability, ErrorKind, OpenMode, WriteBatch};
 
 pub(crate) const RULES: &[Rule] = &[
     ("the_middle_of_a_commit_is_read_as_the_version_before_or_refused", reading),
@@ -107,6 +107,14 @@ fn copying(plugin: &Plugin) {
     let other = find("memory").unwrap();
     convert(place(plugin, &source), place(&other, &converted), &mut |_| {}).unwrap();
     restore(place(plugin, &middle), &[], place(plugin, &restored), &mut |_| {}).unwrap();
+    let declared = plugin.descriptor().capabilities.unwrap_or_default();
+    if declared.has(Capability::ReadOnlyOpen) {
+        let read_only = try_open(plugin, &middle, OpenMode::ReadOnly).unwrap();
+        let refused = MvccStore::open(read_only.clone(), MvccConfig::default());
+        assert_eq!(kind(&refused), ErrorKind::ReadOnly);
+        assert!(text(&refused).contains("open the directory for writing once"));
+        read_only.close().unwrap();
+    }
     for (plugin, dir) in [(&other, &converted), (plugin, &restored), (plugin, &middle)] {
         assert_eq!(past(plugin, dir), expected);
         let storage = try_open(plugin, dir, OpenMode::MustExist).unwrap();
