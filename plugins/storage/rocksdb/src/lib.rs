@@ -19,6 +19,7 @@
 mod checkpoint;
 mod config;
 mod database;
+mod deletes;
 mod error;
 mod options;
 mod records;

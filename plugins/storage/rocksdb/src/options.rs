@@ -16,6 +16,9 @@ const MANIFEST_PREALLOCATION_BYTES: usize = 64 << 10;
 const WRITE_BUFFERS: i32 = 3;
 /// Bytes of the first sorted level in write buffers: as many as tables collect before they are merged into it.
 const LEVEL_BASE_BUFFERS: u64 = 4;
+/// A table in which so many of this many entries that lie together are deletes is merged with what is below it, however small it is.
+const DELETES_WINDOW: usize = 1024;
+const DELETES_IN_WINDOW: usize = 512;
 /// Logs that are kept to be written over: one for the next log, one more while a table is written to disk.
 const RECYCLED_LOGS: usize = 2;
 /// How often the rate limiter gives out its share.
@@ -48,6 +51,8 @@ pub fn database_options(config: &RocksDbConfig) -> Options {
         options.set_ratelimiter(bytes.0 as i64, RATE_PERIOD_MICROSECONDS, RATE_FAIRNESS);
     }
     options.set_block_based_table_factory(&table_options(config));
+    // A scan passes what was deleted one by one: tables that are full of it are merged away first.
+    options.add_compact_on_deletion_collector_factory(DELETES_WINDOW, DELETES_IN_WINDOW, 0.0);
     set_housekeeping(&mut options);
     options
 }

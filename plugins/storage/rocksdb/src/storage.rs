@@ -2,6 +2,7 @@
 
 use crate::config::{Compression, RocksDbConfig};
 use crate::database::Database;
+use crate::deletes::Deletes;
 use crate::error::failed_write;
 use crate::options::write_options;
 use crate::snapshot::{self, RocksDbCursor, RocksDbSnapshot};
@@ -10,6 +11,7 @@ use crate::{checkpoint, verify};
 use rocksdb::{
     BottommostLevelCompaction, CompactOptions, Range, ReadOptions, WriteOptions, properties,
 };
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -68,6 +70,7 @@ pub struct RocksDbStorage {
     buffered: WriteOptions,
     synced: WriteOptions,
     space: Space,
+    deletes: Deletes,
 }
 
 impl std::fmt::Debug for RocksDbStorage {
@@ -95,6 +98,7 @@ impl StorageFactory for RocksDbStorage {
             buffered: write_options(false),
             synced: write_options(true),
             space: Space::default(),
+            deletes: Deletes::default(),
         })
     }
 }
@@ -129,10 +133,15 @@ impl StorageBackend for RocksDbStorage {
             Durability::Buffered => &self.buffered,
             Durability::Synced => &self.synced,
         };
+        let deleted = Cell::new(0);
         self.space.guard(&self.database, &self.config, batch.as_bytes().len(), || {
-            let written = self.database.db.write_opt(translated(batch), options);
+            let (translated, deletes) = translated(batch);
+            deleted.set(deletes);
+            let written = self.database.db.write_opt(translated, options);
             written.map_err(|error| failed_write("write", error))
-        })
+        })?;
+        self.deletes.note(&self.database, deleted.get());
+        Ok(())
     }
 
     fn snapshot(&self) -> Result<Box<dyn StorageSnapshot>> {
@@ -225,19 +234,23 @@ impl RocksDbStorage {
     }
 }
 
-/// The batch in RocksDB's form.
-fn translated(batch: &WriteBatch) -> rocksdb::WriteBatch {
+/// The batch in RocksDB's form, and how many deletes of single keys are in it.
+fn translated(batch: &WriteBatch) -> (rocksdb::WriteBatch, usize) {
+    let mut deletes = 0;
     // RocksDB's form has shorter lengths than the operation log, and a head of 12 bytes.
     let mut translated = rocksdb::WriteBatch::with_capacity_bytes(batch.as_bytes().len() + 12);
     for operation in batch.iter() {
         match operation {
             Operation::Put { key, value } => translated.put(key, value),
-            Operation::Delete { key } => translated.delete(key),
+            Operation::Delete { key } => {
+                deletes += 1;
+                translated.delete(key);
+            }
             Operation::DeleteRange { range } if range.is_empty() => {}
             Operation::DeleteRange { range } => {
                 translated.delete_range(range.start, range.end.unwrap_or(&PAST_EVERY_KEY));
             }
         }
     }
-    translated
+    (translated, deletes)
 }

@@ -1,6 +1,7 @@
 //! Range deletions are single operations, sizes follow ranges, and views own what they read from.
 
 use crate::*;
+use std::time::{Duration, Instant};
 
 fn delete(storage: &dyn StorageBackend, range: KeyRange<'_>) {
     let mut batch = WriteBatch::new();
@@ -124,4 +125,35 @@ fn figures_tell_files_levels_memory_and_keys() {
     assert_eq!(figure(&*storage, "num_snapshots"), 1);
     drop(snapshot);
     assert_eq!(figure(&*storage, "num_snapshots"), 0);
+}
+
+#[test]
+fn many_deleted_entries_are_gone_from_memory_and_from_the_tables_soon_and_unasked() {
+    const KEYS: u32 = 20_000;
+    /// Of work that is done in the background; long enough for any machine.
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let change = |is_put: bool| {
+        let mut batch = WriteBatch::new();
+        for key in (0..KEYS).map(u32::to_be_bytes) {
+            if is_put {
+                batch.put(&key, b"value");
+            } else {
+                batch.delete(&key);
+            }
+        }
+        storage.write(&batch, Durability::Buffered).unwrap();
+    };
+    change(true);
+    storage.compact(KeyRange::ALL).unwrap();
+    change(false);
+    let figure = |name: &str| storage.stats().unwrap().backend[name];
+    let begun = Instant::now();
+    let is_gone = || figure("num_immutable_mem_table") == 0 && figure("total_sst_files_size") == 0;
+    let memory = || figure("cur_size_all_mem_tables");
+    while !(is_gone() && memory() < 1 << 20) {
+        assert!(begun.elapsed() < PATIENCE, "{:?}", storage.stats().unwrap());
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
