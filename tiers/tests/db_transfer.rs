@@ -87,6 +87,58 @@ fn a_damaged_or_cut_file_is_refused_by_its_chunk_and_leaves_nothing() {
 }
 
 #[test]
+fn a_file_is_held_against_the_digest_or_the_block_that_is_trusted() {
+    let place = chain("sqlite");
+    let report = place.json(&["db", "export", "file", "--at-block", "7"]);
+    let digest = report["snapshot_digest"].as_str().unwrap().to_owned();
+    let block = format!("7:{}", report["header"]["block"]["digest"].as_str().unwrap());
+    let other = "07".repeat(32);
+    let wrong_block = format!("7:{other}");
+    for dry_run in [&["--dry-run"][..], &[]] {
+        for (option, value) in [("--expect", &other), ("--expect-block", &wrong_block)] {
+            let arguments = ["db", "import", "file", "--dir", "new", "--json", option, value];
+            let ran = place.run(&[&arguments[..], dry_run].concat());
+            assert_eq!((ran.code, &ran.error()["kind"]), (1, &"corruption".into()), "{option}");
+            assert!(!place.path().join("new").exists(), "{option}");
+        }
+        let both = ["--expect", &digest, "--expect-block", &block, "--dir", "new"];
+        let report = place.json(&[&["db", "import", "file"], &both[..], dry_run].concat());
+        assert_eq!(report["snapshot_digest"], digest.as_str());
+    }
+    for (option, value) in [("--expect", "07"), ("--expect-block", "7"), ("--max-size", "much")] {
+        assert_eq!(place.run(&["db", "import", "file", option, value]).code, 2, "{option}");
+    }
+}
+
+#[test]
+fn a_file_that_unpacks_to_more_than_is_allowed_is_refused_with_both_figures() {
+    let place = chain("sqlite");
+    place.json(&["db", "export", "file"]);
+    let ran = place.run(&["db", "import", "file", "--dir", "new", "--max-size", "1KiB", "--json"]);
+    assert_eq!((ran.code, &ran.error()["kind"]), (1, &"quota-full".into()));
+    assert!(ran.error()["message"].as_str().unwrap().contains("1024"), "{}", ran.stderr);
+    assert!(!place.path().join("new").exists());
+}
+
+#[test]
+fn a_restored_checkpoint_is_held_against_the_digest_that_is_trusted() {
+    let place = Place::new();
+    let data = place.path().join("supervm-data");
+    CHAIN.load_with("sqlite", &data, 1..=5, HistoryMode::Archive);
+    place.json(&["db", "checkpoint", "one"]);
+    CHAIN.load_with("sqlite", &data, 6..=9, HistoryMode::Archive);
+    let report = place.json(&["db", "checkpoint", "two", "--parent", "one"]);
+    let digest = report["snapshot_digest"].as_str().unwrap();
+    let other = "07".repeat(32);
+    let restore = ["db", "restore", "one", "two", "--dir", "new", "--expect"];
+    let ran = place.run(&[&restore[..], &[&other, "--json"]].concat());
+    assert_eq!((ran.code, &ran.error()["kind"]), (1, &"corruption".into()));
+    assert!(!place.path().join("new").exists());
+    let report = place.json(&[&restore[..], &[digest]].concat());
+    assert_eq!(report["snapshot_digest"], digest);
+}
+
+#[test]
 fn nothing_that_exists_is_overwritten() {
     let place = chain("sqlite");
     place.json(&["db", "export", "file"]);

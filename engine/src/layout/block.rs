@@ -1,9 +1,14 @@
 //! What is remembered of a block.
 
-use super::{Version, block_key, corrupt};
+use super::{VERSION_MAX, Version, block_key, corrupt};
 use crate::storage::Storage;
 use serde::Serialize;
-use supervm_plugin_sdk::Result;
+use supervm_plugin_sdk::{Error, ErrorKind, Result};
+
+/// Largest number of a block: 2^62.
+pub const BLOCK_NUMBER_MAX: u64 = 1 << 62;
+/// Latest timestamp of a block, seconds since 1970-01-01 00:00 UTC: 2^62.
+pub const TIMESTAMP_MAX: u64 = 1 << 62;
 
 const DIGEST_BYTES: usize = 32;
 const RECORD_BYTES: usize = 8 + 8 + DIGEST_BYTES;
@@ -44,7 +49,7 @@ impl BlockRecord {
     /// Reads back what [`to_bytes`](Self::to_bytes) gave for block `number`.
     ///
     /// # Errors
-    /// `Corruption`.
+    /// `Corruption` when they do not parse, or when a number is past its bound.
     pub fn from_bytes(number: u64, bytes: &[u8]) -> Result<Self> {
         let parse = || {
             let (version, rest) = bytes.split_first_chunk()?;
@@ -56,6 +61,25 @@ impl BlockRecord {
                 digest: rest.try_into().ok()?,
             })
         };
-        parse().ok_or_else(|| corrupt("a block's record", bytes))
+        let record: Self = parse().ok_or_else(|| corrupt("a block's record", bytes))?;
+        record.check_bounds("read chain state", ErrorKind::Corruption)?;
+        Ok(record)
+    }
+
+    /// Refuses numbers past their bounds with `kind`.
+    pub(crate) fn check_bounds(&self, operation: &'static str, kind: ErrorKind) -> Result<()> {
+        let Self { number, version, timestamp, .. } = *self;
+        let bounds = [
+            ("number", number, BLOCK_NUMBER_MAX),
+            ("version", version.0, VERSION_MAX.0),
+            ("timestamp", timestamp, TIMESTAMP_MAX),
+        ];
+        bounds.into_iter().try_for_each(|(what, value, max)| {
+            if value <= max {
+                return Ok(());
+            }
+            let refused = format!("the {what} of a block is {value}; at most {max}");
+            Err(Error::new(kind, operation, refused).with("block", number))
+        })
     }
 }

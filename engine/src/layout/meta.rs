@@ -1,11 +1,11 @@
 //! Facts about the whole state.
 
-use super::{Area, Version, change_log_key, corrupt};
+use super::{Area, BLOCK_NUMBER_MAX, VERSION_MAX, Version, change_log_key, corrupt};
 use crate::config::{HistoryConfig, HistoryKind};
 use crate::storage::{Rows, Storage};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use supervm_plugin_sdk::{KeyRange, Result, WriteBatch};
+use supervm_plugin_sdk::{Error, ErrorKind, KeyRange, Result, WriteBatch};
 
 const LAST_VERSION: &[u8] = b"m/last_version";
 const LAST_BLOCK: &[u8] = b"m/block";
@@ -76,7 +76,8 @@ impl Meta {
     /// Reads what `storage` says; the default for one without chain state.
     ///
     /// # Errors
-    /// `Corruption` when it does not parse; what the storage fails with.
+    /// `Corruption` when it does not parse, or when a version or the block's number is past its
+    /// bound; what the storage fails with.
     pub fn read(storage: &Storage) -> Result<Self> {
         Self::read_with(|key| storage.get(key))
     }
@@ -84,23 +85,25 @@ impl Meta {
     /// As [`read`](Self::read), through `get`, which looks a storage key up: in a snapshot, say.
     ///
     /// # Errors
-    /// `Corruption` when it does not parse; what `get` fails with.
+    /// As [`read`](Self::read); what `get` fails with.
     pub fn read_with(get: impl Fn(&[u8]) -> Result<Option<Vec<u8>>>) -> Result<Self> {
-        let number = |key| -> Result<Option<u64>> {
+        let number = |key, max: u64| -> Result<Option<u64>> {
             let Some(bytes) = get(key)? else { return Ok(None) };
             let bytes: [u8; 8] =
                 bytes.as_slice().try_into().map_err(|_| corrupt("a number", &bytes))?;
-            Ok(Some(u64::from_be_bytes(bytes)))
+            let number = u64::from_be_bytes(bytes);
+            if number > max { Err(past_bound(key, number, max)) } else { Ok(Some(number)) }
         };
+        let version = |key| number(key, VERSION_MAX.0).map(|at| Version(at.unwrap_or_default()));
         let history = match get(HISTORY)? {
             None => HistoryMode::None,
             Some(bytes) => serde_json::from_slice(&bytes)
                 .map_err(|_| corrupt("the mode of history", &bytes))?,
         };
         Ok(Self {
-            last_version: Version(number(LAST_VERSION)?.unwrap_or_default()),
-            last_block: number(LAST_BLOCK)?,
-            floor: Version(number(FLOOR)?.unwrap_or_default()),
+            last_version: version(LAST_VERSION)?,
+            last_block: number(LAST_BLOCK, BLOCK_NUMBER_MAX)?,
+            floor: version(FLOOR)?,
             history,
             accumulator: get(ACCUMULATOR)?.unwrap_or_default(),
         })
@@ -166,4 +169,11 @@ impl Meta {
     pub fn put_accumulator(batch: &mut WriteBatch, accumulator: &[u8]) {
         batch.put(ACCUMULATOR, accumulator);
     }
+}
+
+/// The fact under `key` is a number that no commit gives.
+fn past_bound(key: &[u8], number: u64, max: u64) -> Error {
+    let name = String::from_utf8_lossy(key);
+    let refused = format!("{name} is {number}, at most {max}; the data directory is not usable");
+    Error::new(ErrorKind::Corruption, "read chain state", refused)
 }

@@ -34,7 +34,7 @@ mod meta;
 mod record;
 mod version;
 
-pub use block::BlockRecord;
+pub use block::{BLOCK_NUMBER_MAX, BlockRecord, TIMESTAMP_MAX};
 pub(crate) use changes::ChangeLogWriter;
 pub use changes::{ChangedKeys, put_changed_keys};
 pub use deployment::{deployed_at, deployment_key};
@@ -45,7 +45,7 @@ pub use key::{
 };
 pub use meta::{HistoryMode, Meta};
 pub use record::{STATE_VALUE_BYTES_MAX, put_record, split_latest, split_record};
-pub use version::Version;
+pub use version::{VERSION_MAX, Version};
 
 use supervm_plugin_sdk::{Error, ErrorKind, Limits};
 

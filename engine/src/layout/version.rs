@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use supervm_plugin_sdk::{Error, ErrorKind, Result};
+
+/// Newest version that a commit may have, and the largest that is read: 2^62.
+pub const VERSION_MAX: Version = Version(1 << 62);
 
 /// Logical time of chain state: each commit has the next version. 0 is the empty state before the first.
 ///
@@ -23,10 +27,22 @@ impl Version {
     /// After every commit.
     pub const MAX: Self = Self(u64::MAX);
 
-    /// The version after this one.
+    /// The version after this one; [`Version::MAX`] has none and stays as it is.
     #[must_use]
     pub const fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
+    }
+
+    /// The version of the commit after this version.
+    ///
+    /// # Errors
+    /// `QuotaFull` when there is none up to [`VERSION_MAX`].
+    pub fn of_next_commit(self) -> Result<Self> {
+        if self < VERSION_MAX {
+            return Ok(self.next());
+        }
+        let refused = format!("there is no version after {self}; the newest is {VERSION_MAX}");
+        Err(Error::new(ErrorKind::QuotaFull, "commit", refused))
     }
 }
 

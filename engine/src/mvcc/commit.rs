@@ -63,6 +63,7 @@ impl Inner {
                 return Err(poisoned(poison));
             }
             check_block(&sequencer, request.options.block)?;
+            sequencer.last.of_next_commit()?;
             if let Err(conflict) = self.check_conflicts(&sequencer, request, checked) {
                 self.counters.conflicts.add(1);
                 if mutant(Mutant::HoleAfterConflict) {
@@ -369,7 +370,11 @@ fn delta_of(writes: &[(Cell, Value)], version: Version) -> StateAccumulator {
 }
 
 pub(super) fn check_block(sequencer: &Sequencer, block: Option<Block>) -> Result<()> {
-    let (Some(block), Some(last)) = (block, &sequencer.last_block) else { return Ok(()) };
+    let Some(block) = block else { return Ok(()) };
+    let Block { number, timestamp } = block;
+    let record = BlockRecord { number, version: Version::ZERO, timestamp, digest: [0; 32] };
+    record.check_bounds("commit", ErrorKind::InvalidArgument)?;
+    let Some(last) = &sequencer.last_block else { return Ok(()) };
     if block.number > last.number && block.timestamp >= last.timestamp {
         return Ok(());
     }

@@ -116,7 +116,9 @@ impl MvccStore {
     /// May `block` be the next one?
     ///
     /// # Errors
-    /// `InvalidArgument` when its number is not above the last block's, or its time before that one's.
+    /// `InvalidArgument` when its number is not above the last block's, when its time is before that
+    /// one's, or when one of them is past [`BLOCK_NUMBER_MAX`](crate::layout::BLOCK_NUMBER_MAX) or
+    /// [`TIMESTAMP_MAX`](crate::layout::TIMESTAMP_MAX).
     pub fn check_block(&self, block: Block) -> Result<()> {
         check_block(&self.0.inner.sequencer.lock(), Some(block))
     }
@@ -191,7 +193,7 @@ impl MvccStore {
                 return Err(poisoned(poison));
             }
             // A version of its own, so that the change is written after everything that rests on the mode before it.
-            let version = sequencer.last.next();
+            let version = sequencer.last.of_next_commit()?;
             let mut change = WriteBatch::new();
             Meta::put_history_change(&mut change, sequencer.history, mode, version);
             let bytes_max = inner.config.bounds.batch_bytes_max;

@@ -1,13 +1,17 @@
 //! Chunks on their way to a file and back: packing, hashing, and checking of everything that a chunk alone can tell.
 
-use super::format::{CHUNK_RAW_BYTES, ChunkHeader, Entries, Hash, Kind, damaged};
+use super::format::{
+    CHUNK_RAW_BYTES, ChunkHeader, Entries, Hash, Header, Kind, content_hash, damaged,
+};
 use crate::digest::StateAccumulator;
-use crate::layout::{Area, Version, split_record};
+use crate::layout::{Area, BlockRecord, Version, split_record};
 use crate::storage::put_hashed;
 use sha2::{Digest as _, Sha256};
 use std::cell::RefCell;
 use supervm_plugin_sdk::{Error, ErrorKind, Result, WriteBatch};
 use zstd::bulk::{Compressor, Decompressor};
+
+const VERSION_BYTES: usize = 8;
 
 /// A chunk that is to be packed.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ pub(super) struct PackedChunk {
     pub(super) header: ChunkHeader,
     pub(super) hash: Hash,
     pub(super) packed: Vec<u8>,
+    /// Hash of the entries; of a chunk that was read, all zeros until it is unpacked.
+    pub(super) content: Hash,
 }
 
 thread_local! {
@@ -51,12 +57,15 @@ pub(super) fn pack(chunk: &RawChunk, level: i32) -> Result<PackedChunk> {
         packed_bytes: packed.len() as u32,
     };
     let hash = header.hash(&packed);
-    Ok(PackedChunk { header, hash, packed })
+    let content = content_hash(chunk.kind, chunk.entries, &chunk.raw);
+    Ok(PackedChunk { header, hash, packed, content })
 }
 
 /// What is wanted of a chunk beyond its being right.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
+    /// The version that every entry comes after.
+    pub(super) after: Version,
     /// The newest version that an entry may have.
     pub(super) version: Version,
     /// The operations that write its entries into a storage.
@@ -65,11 +74,20 @@ pub(super) struct Wanted {
     pub(super) accumulator: bool,
 }
 
+impl Wanted {
+    /// Nothing beyond the checks of a file with this header.
+    pub(super) fn of(header: &Header) -> Self {
+        let (after, version) = (header.after(), header.version);
+        Self { after, version, batch: false, accumulator: false }
+    }
+}
+
 /// A chunk that was found right.
 #[derive(Debug)]
 pub(super) struct Decoded {
     pub(super) header: ChunkHeader,
     pub(super) hash: Hash,
+    pub(super) content: Hash,
     pub(super) raw: Vec<u8>,
     pub(super) first: Vec<u8>,
     pub(super) last: Vec<u8>,
@@ -89,7 +107,7 @@ pub(super) fn decode(chunk: PackedChunk, wanted: Wanted) -> Result<Decoded> {
 }
 
 fn decode_chunk(chunk: PackedChunk, wanted: Wanted) -> Result<Decoded> {
-    let PackedChunk { header, hash, packed } = chunk;
+    let PackedChunk { header, hash, packed, .. } = chunk;
     // IMPORTANT: the hash comes first; nothing but what the writer of the file made reaches the decompressor.
     if header.hash(&packed) != hash {
         return Err(damaged("the bytes of the chunk do not match their SHA-256"));
@@ -98,6 +116,7 @@ fn decode_chunk(chunk: PackedChunk, wanted: Wanted) -> Result<Decoded> {
     let mut decoded = Decoded {
         header,
         hash,
+        content: content_hash(header.kind, header.entries, &raw),
         raw: Vec::new(),
         first: Vec::new(),
         last: Vec::new(),
@@ -111,14 +130,20 @@ fn decode_chunk(chunk: PackedChunk, wanted: Wanted) -> Result<Decoded> {
     let mut entries = 0;
     let mut last: &[u8] = &[];
     let mut stored = Vec::new();
-    for entry in Entries::new(header.kind, &raw) {
+    let mut rest = Entries::new(header.kind, &raw);
+    loop {
+        let read = raw.len() - rest.bytes_left();
+        let Some(entry) = rest.next() else { break };
         let (key, value) = entry?;
+        if read >= CHUNK_RAW_BYTES {
+            return Err(damaged("the chunk goes on after the entry that closes it"));
+        }
         if entries == 0 {
             decoded.first.extend_from_slice(key);
         }
         entries += 1;
         last = key;
-        check_entry(header.kind, key, value, wanted.version)?;
+        check_entry(header.kind, key, value, &wanted)?;
         decoded.take(key, value, wanted, &mut stored)?;
     }
     if entries != header.entries {
@@ -192,21 +217,43 @@ fn unpack(header: &ChunkHeader, packed: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// Refuses what no store of chain state has.
-fn check_entry(kind: Kind, key: &[u8], value: &[u8], newest: Version) -> Result<()> {
-    match kind {
-        Kind::State | Kind::History => {
+fn check_entry(kind: Kind, key: &[u8], value: &[u8], wanted: &Wanted) -> Result<()> {
+    let is_within = |version| version > wanted.after && version <= wanted.version;
+    let (is_right, version) = match kind {
+        Kind::State => {
             let (version, _) = split_record(value)?;
-            if version == Version::ZERO || version > newest {
-                return Err(damaged(
-                    "an entry of the chunk has a version that the state never had",
-                )
-                .with("version", version));
-            }
-            Ok(())
+            (is_within(version), version)
         }
-        Kind::Code => check_code(key, value),
-        Kind::Deleted | Kind::ChangeLog | Kind::Blocks | Kind::CodeIndex => Ok(()),
+        Kind::History => {
+            let (written, _) = split_record(value)?;
+            let superseded = version_at(key, key.len().saturating_sub(VERSION_BYTES))?;
+            let is_right = is_within(superseded) && written > Version::ZERO && written < superseded;
+            (is_right, superseded)
+        }
+        Kind::ChangeLog => {
+            let version = version_at(key, 0)?;
+            (is_within(version), version)
+        }
+        Kind::Blocks => {
+            let number = version_at(key, 0)?.0;
+            let block = BlockRecord::from_bytes(number, value)?;
+            (is_within(block.version), block.version)
+        }
+        Kind::Code => return check_code(key, value),
+        Kind::Deleted | Kind::CodeIndex => return Ok(()),
+    };
+    if is_right {
+        return Ok(());
     }
+    let message = "an entry of the chunk has a version that the state never had";
+    Err(damaged(message).with("version", version))
+}
+
+/// The big-endian number in `key` from `at` on.
+fn version_at(key: &[u8], at: usize) -> Result<Version> {
+    let bytes = key.get(at..).and_then(|bytes| bytes.first_chunk::<VERSION_BYTES>());
+    let bytes = bytes.ok_or_else(|| damaged("the key of an entry of the chunk is too short"))?;
+    Ok(Version(u64::from_be_bytes(*bytes)))
 }
 
 /// Is `wasm` the contract of `address`? No state digest covers contracts; their addresses do.

@@ -68,6 +68,10 @@ pub struct ExportReport {
     /// The SHA-256 of the entries of chain state (clause 23).
     #[serde(serialize_with = "super::as_text")]
     pub full_digest: Digest,
+    /// The snapshot digest: everything that the file says, and equal for equal states on every
+    /// backend. The one to compare.
+    #[serde(serialize_with = "super::as_text")]
+    pub snapshot_digest: Digest,
     /// The file's id.
     #[serde(serialize_with = "hex::serde::serialize")]
     pub id: Hash,
@@ -83,6 +87,7 @@ impl ExportReport {
             header,
             counts: finished.trailer.counts,
             full_digest: Digest(finished.trailer.full_digest),
+            snapshot_digest: Digest(finished.trailer.snapshot_digest),
             id: finished.id,
             file_bytes: finished.file_bytes,
             resumed,
@@ -278,7 +283,7 @@ enum Earlier {
 /// Reads the whole chunks that there are; a cut or damaged one ends them.
 fn whole_part(reader: &mut Reader<'_>, packing: Packing, meter: &mut Meter<'_>) -> Result<Written> {
     let mut written = Written::header(reader.header_hash, reader.header.to_bytes().len());
-    let wanted = Wanted { version: reader.header.version, batch: false, accumulator: false };
+    let wanted = Wanted::of(&reader.header);
     let read = reader.chunks(packing.threads, wanted, |chunk, chain| {
         meter.add(u64::from(chunk.header.entries), u64::from(chunk.header.raw_bytes));
         written.digest.add_hashed(&chunk.hashed);
@@ -291,7 +296,8 @@ fn whole_part(reader: &mut Reader<'_>, packing: Packing, meter: &mut Meter<'_>) 
         Err(Failure::Other(error)) => return Err(error),
     }
     written.counts = *reader.counts();
-    written.last = reader.last().cloned();
+    written.content = reader.content().clone();
+    written.last = reader.last();
     Ok(written)
 }
 
@@ -307,7 +313,7 @@ fn copy(
     let about = moment.header().entries_about;
     let left = about.map(|about| about.saturating_sub(written.counts.entries()));
     meter.begin(Phase::Copying, left, None);
-    write_chunks(out, written, packing, meter, None, |writer| {
+    write_chunks(out, moment.header(), written, packing, meter, None, |writer| {
         match &last {
             None => put_state(moment, None, writer)?,
             Some((Kind::State, key)) => put_state(moment, Some(key), writer)?,

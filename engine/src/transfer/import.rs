@@ -2,16 +2,18 @@
 
 use super::codec::{Decoded, Wanted};
 use super::digests::digest_latest;
+use super::expected::Expected;
 use super::format::{Content, Counts, HASH_BYTES, Hash, Header, Kind, Trailer, damaged};
 use super::place::{Place, absolute};
 use super::pool::threads;
 use super::progress::{Meter, OnProgress, Phase, Resumed};
 use super::reader::{Failure, Reader};
+use super::space::{SNAPSHOT_BYTES_MAX, check_bytes_max, check_free};
 use super::survey::survey;
 use super::target::{Begun, Target};
 use crate::digest::StateAccumulator;
 use crate::layout::{Area, BlockRecord, HistoryMode, Meta, Version, block_key};
-use crate::storage::{Digest, DigestBuilder};
+use crate::storage::{Digest, DigestBuilder, unfinished};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -25,10 +27,15 @@ const READ_BUFFER_BYTES: usize = 1 << 20;
 pub struct ImportOptions {
     /// Refuse the state of another chain than this one. Default: `None`, any chain.
     pub chain_id: Option<u64>,
+    /// The digests that the file has to have. Default: none.
+    pub expect: Expected,
+    /// Maximum bytes of the file's entries before compression. Default: [`SNAPSHOT_BYTES_MAX`].
+    pub bytes_max: u64,
     /// How much of the past the new directory keeps from now on. Default: nothing.
     pub history: HistoryMode,
     /// Compute the state digest from the entries and compare it with the file's. Without it the new directory keeps no state
-    /// digest until a store that keeps one opens it. Default: true.
+    /// digest until a store that keeps one opens it, and the record of its block has none. With an expected block it is always
+    /// computed. Default: true.
     pub state_digest: bool,
     /// Read everything back and compare its digest. Default: true.
     pub read_back: bool,
@@ -40,6 +47,8 @@ impl Default for ImportOptions {
     fn default() -> Self {
         Self {
             chain_id: None,
+            expect: Expected::default(),
+            bytes_max: SNAPSHOT_BYTES_MAX,
             history: HistoryMode::None,
             state_digest: true,
             read_back: true,
@@ -58,6 +67,9 @@ pub struct ImportReport {
     /// The SHA-256 of the entries of chain state (clause 23).
     #[serde(serialize_with = "super::as_text")]
     pub full_digest: Digest,
+    /// The snapshot digest, computed from the content. The one to compare.
+    #[serde(serialize_with = "super::as_text")]
+    pub snapshot_digest: Digest,
     /// What was made of an earlier run.
     pub resumed: Resumed,
 }
@@ -70,10 +82,14 @@ pub struct ImportReport {
 /// - The directory is marked as unfinished until every digest was found right; [`Storage::open`](crate::storage::Storage::open)
 ///   refuses it so long.
 /// - A file that is cut, changed or of another kind is refused with the number of the chunk, and the directory is removed.
+/// - What the file announces is held against [`ImportOptions::bytes_max`] and against the free space before the directory is made,
+///   and again as it is unpacked.
+/// - A file whose digest is not the expected one is refused, and the directory is removed.
 /// - After a kill or a failure that is not the file's (a full disk), the same call goes on after what was written.
 ///
 /// # Errors
-/// `Corruption` with the chunk's number; `FormatMismatch` for what is no such file or of a newer build; `InvalidArgument` for changes
+/// `Corruption` with the chunk's number, and for a file that is not the expected one; `QuotaFull` for more than `bytes_max`; `NoSpace` for
+/// more than is free; `FormatMismatch` for what is no such file or of another version of the format; `InvalidArgument` for changes
 /// without their parent, for another chain, and when there is something in the directory's place; those of the storage; `Io`.
 pub fn import(
     file: &Path,
@@ -122,7 +138,15 @@ fn import_counted(
     on_progress: OnProgress<'_>,
 ) -> Result<ImportReport> {
     let mut reader = Reader::new(reader)?;
+    reader.limit_bytes(options.bytes_max);
     check_wanted(&reader.header, options)?;
+    if let Some(counts) = counts {
+        check_bytes_max(counts.raw_bytes, options.bytes_max)?;
+        // What an earlier run has written is not written again.
+        if unfinished(target.dir)?.is_none() {
+            check_free(target.dir, counts.raw_bytes)?;
+        }
+    }
     let identity = reader.header_hash;
     let Begun { target, progress, resumed } =
         Target::begin(target, reader.header.chain_id, what, &identity)?;
@@ -154,6 +178,7 @@ fn check_wanted(header: &Header, options: &ImportOptions) -> Result<()> {
                 .to_owned(),
         );
     }
+    options.expect.check_header(header)?;
     match options.chain_id {
         Some(wanted) if wanted != header.chain_id => refused(format!(
             "the file holds the state of chain {}; wanted is chain {wanted}",
@@ -214,18 +239,16 @@ struct Import<'a> {
 
 impl Import<'_> {
     fn computes_state_digest(&self) -> bool {
-        self.options.state_digest && self.header.state_digest.is_some()
+        let is_wanted = self.options.state_digest || self.options.expect.block.is_some();
+        is_wanted && self.header.state_digest.is_some()
     }
 
     fn run(&mut self, reader: &mut Reader<'_>) -> Result<Trailer, Failure> {
         if let Resumed::Resumed { entries } = &mut self.resumed {
             *entries = self.done.entries;
         }
-        let wanted = Wanted {
-            version: self.header.version,
-            batch: true,
-            accumulator: self.computes_state_digest(),
-        };
+        let accumulator = self.computes_state_digest();
+        let wanted = Wanted { batch: true, accumulator, ..Wanted::of(&self.header) };
         let all = self.counts.map(|counts| counts.raw_bytes);
         if self.done.chunks == 0 {
             let entries = self.counts.map(|counts| counts.entries());
@@ -284,6 +307,7 @@ impl Import<'_> {
     fn check_content(&mut self, trailer: &Trailer) -> Result<()> {
         let computed = std::mem::take(&mut self.digest).finish().0;
         compare("the digest of the entries", &computed, &trailer.full_digest)?;
+        self.options.expect.check_digest(Digest(trailer.snapshot_digest))?;
         match self.header.state_digest {
             Some(told) if self.computes_state_digest() => {
                 compare("the state digest", &self.accumulator.digest(), &told)
@@ -323,7 +347,11 @@ impl Import<'_> {
         Meta::put_floor(batch, *version);
         Meta::put_history(batch, self.options.history);
         if let Some(block) = block {
-            let record = BlockRecord::from(*block);
+            let mut record = BlockRecord::from(*block);
+            if kept.is_none() {
+                // Nothing bears the file's digest out.
+                record.digest = Hash::default();
+            }
             batch.put(&block_key(record.number), &record.to_bytes());
             Meta::put_last_block(batch, record.number);
         }
@@ -355,6 +383,7 @@ impl Import<'_> {
             header: self.header,
             counts: trailer.counts,
             full_digest: Digest(trailer.full_digest),
+            snapshot_digest: Digest(trailer.snapshot_digest),
             resumed: self.resumed,
         })
     }

@@ -24,7 +24,7 @@ use crate::history::History;
 use crate::layout::{
     Area, BlockRecord, Meta, block_key, change_log_key, history_prefix, latest_key,
 };
-use crate::storage::{Rows, Snapshot, Storage, parent_dir, sync_dir};
+use crate::storage::{Digest, Rows, Snapshot, Storage, parent_dir, sync_dir};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -65,6 +65,10 @@ pub struct IncrementalReport {
     pub header: Header,
     /// How much there is.
     pub counts: Counts,
+    /// The snapshot digest: everything that the file says, and by way of its parent's id, that
+    /// every file before it says.
+    #[serde(serialize_with = "super::as_text")]
+    pub snapshot_digest: Digest,
     /// The file's id.
     #[serde(serialize_with = "hex::serde::serialize")]
     pub id: Hash,
@@ -161,7 +165,7 @@ impl Known {
             let mut reader = Reader::new(&mut buffered)?;
             let header = reader.header.clone();
             let mut code = BTreeSet::new();
-            let wanted = Wanted { version: header.version, batch: false, accumulator: false };
+            let wanted = Wanted::of(&header);
             let (trailer, id) = reader
                 .chunks(threads(0), wanted, |chunk, _| {
                     if chunk.header.kind == Kind::CodeIndex {
@@ -216,13 +220,15 @@ fn write(
     let hash = *bytes.last_chunk().expect("a header ends in its hash");
     let written = Written::header(hash, bytes.len());
     let full = changes.full_digest.unwrap_or_default();
-    let finished = write_chunks(&mut out, written, packing, meter, Some(full), |writer| {
-        changes.put_all(writer)
-    })?;
+    let finished =
+        write_chunks(&mut out, &changes.header, written, packing, meter, Some(full), |writer| {
+            changes.put_all(writer)
+        })?;
     drop(out);
     file.sync_all().and_then(|()| sync_dir(partial)).map_err(io)?;
-    let Finished { trailer: Trailer { counts, .. }, id, file_bytes } = finished;
-    Ok(IncrementalReport { header: changes.header, counts, id, file_bytes })
+    let Finished { trailer: Trailer { counts, snapshot_digest, .. }, id, file_bytes } = finished;
+    let snapshot_digest = Digest(snapshot_digest);
+    Ok(IncrementalReport { header: changes.header, counts, snapshot_digest, id, file_bytes })
 }
 
 /// What changed, of one moment.
@@ -250,7 +256,10 @@ impl Changes {
         let block = match meta.last_block {
             None => None,
             Some(number) => match snapshot.get(&block_key(number))? {
-                Some(record) => Some(BlockHeader::from(BlockRecord::from_bytes(number, &record)?)),
+                Some(record) => {
+                    let record = BlockRecord::from_bytes(number, &record)?;
+                    Some(BlockHeader::of(record, meta.last_version, state_digest))
+                }
                 None => None,
             },
         };

@@ -16,7 +16,9 @@
 //!    marked as unfinished until every digest was compared, and no node opens one so long.
 //! 3. A file is somebody else's until it is checked: nothing is allocated for a length that was not held against its bound, and nothing
 //!    is unpacked whose hash was not compared.
-//! 4. Memory has a bound, whatever the size of the state.
+//! 4. Memory has a bound, whatever the size of the state; the disk has one that the caller sets, and what does not fit is refused
+//!    before anything is written.
+//! 5. The snapshot digest covers everything that is taken from a file. It is computed from the content, never believed.
 
 mod progress;
 mod pool;
@@ -25,6 +27,8 @@ mod digests;
 mod codec;
 mod writer;
 mod reader;
+mod space;
+mod expected;
 mod survey;
 mod place;
 mod finished;
@@ -35,18 +39,21 @@ mod import;
 mod verify;
 mod convert;
 mod incremental;
+mod past;
 mod restore;
 mod diff;
 
 pub use convert::{ConvertReport, convert};
 pub use diff::{DiffReport, Difference, diff};
+pub use expected::{Expected, ExpectedBlock};
 pub use export::{ExportAt, ExportOptions, ExportReport, export, export_stream};
 pub use format::{BlockHeader, Content, Counts, FORMAT_VERSION, Header, Parent, Trailer};
 pub use import::{ImportOptions, ImportReport, import, import_stream};
 pub use incremental::{CHANGES_FILE, IncrementalReport, ParentCheckpoint, checkpoint_incremental};
 pub use place::Place;
 pub use progress::{OnProgress, Phase, Progress, Resumed};
-pub use restore::{RestoreReport, restore};
+pub use restore::{RestoreOptions, RestoreReport, restore};
+pub use space::SNAPSHOT_BYTES_MAX;
 pub use verify::{VerifiedFile, inspect, verify};
 
 use crate::storage::Digest;

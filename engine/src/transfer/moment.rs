@@ -53,7 +53,7 @@ impl Moment {
             backend: storage.backend_name().to_owned(),
             chain_id: storage.manifest().chain_id,
             version,
-            block: block.map(BlockHeader::from),
+            block: block.map(|block| BlockHeader::of(block, version, state_digest)),
             state_digest,
             history: None,
             parent: None,

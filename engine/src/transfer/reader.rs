@@ -2,10 +2,11 @@
 
 use super::codec::{Decoded, PackedChunk, Wanted, decode};
 use super::format::{
-    CHUNK_HEADER_BYTES, CHUNK_MAGIC, ChunkHeader, Counts, Hash, Header, Kind, TRAILER_MAGIC,
-    Trailer, chained, damaged, read_exact,
+    CHUNK_HEADER_BYTES, CHUNK_MAGIC, ChunkHeader, Counts, Hash, Header, Kind, SnapshotDigest,
+    TRAILER_MAGIC, Trailer, chained, damaged, read_exact,
 };
 use super::pool::with_pool;
+use super::space::check_bytes_max;
 use std::io::Read;
 use supervm_plugin_sdk::{Error, ErrorKind, Result};
 
@@ -22,7 +23,9 @@ impl Failure {
     /// A failure of reading or checking the file.
     pub(super) fn of_file(error: Error) -> Self {
         match error.kind() {
-            ErrorKind::Corruption | ErrorKind::FormatMismatch => Self::File(error),
+            ErrorKind::Corruption | ErrorKind::FormatMismatch | ErrorKind::QuotaFull => {
+                Self::File(error)
+            }
             _ => Self::Other(error),
         }
     }
@@ -47,7 +50,13 @@ pub(super) struct Reader<'r> {
     pub(super) header_hash: Hash,
     chain: Hash,
     counts: Counts,
-    last: Option<(Kind, Vec<u8>)>,
+    content: SnapshotDigest,
+    /// The last chunk: its header, and its last key.
+    last: Option<(ChunkHeader, Vec<u8>)>,
+    /// Maximum raw bytes of all chunks.
+    bytes_max: u64,
+    /// Raw bytes of the chunks whose headers were read.
+    announced_bytes: u64,
 }
 
 /// What comes after the header: chunks, then the end.
@@ -66,8 +75,16 @@ impl<'r> Reader<'r> {
             header_hash,
             chain: header_hash,
             counts: Counts::default(),
+            content: SnapshotDigest::default(),
             last: None,
+            bytes_max: u64::MAX,
+            announced_bytes: 0,
         })
+    }
+
+    /// Refuses a file that unpacks to more than `bytes_max`, before the chunk that passes it is read.
+    pub(super) fn limit_bytes(&mut self, bytes_max: u64) {
+        self.bytes_max = bytes_max;
     }
 
     /// Reads and checks the rest of the file: `each` gets every chunk, in order, with the chain of hashes after it.
@@ -118,23 +135,31 @@ impl<'r> Reader<'r> {
         let header = decoded.header;
         let is_later = match &self.last {
             None => true,
-            Some((kind, key)) if *kind == header.kind => *key < decoded.first,
-            Some((kind, _)) => *kind < header.kind,
+            Some((last, key)) if last.kind == header.kind => last.is_full() && *key < decoded.first,
+            Some((last, _)) => last.kind < header.kind,
         };
         if !is_later {
-            let error = damaged("the chunk does not come after the one before it");
+            let error = damaged(
+                "the chunk does not come after the one before it, or that one was closed too early",
+            );
             return Err(Failure::File(error.with("chunk", header.number)));
         }
         self.chain = chained(&self.chain, &decoded.hash);
+        self.content.add(&decoded.content);
         let (entries, raw) = (u64::from(header.entries), u64::from(header.raw_bytes));
         self.counts.add(header.kind, entries, raw);
-        self.last = Some((header.kind, std::mem::take(&mut decoded.last)));
+        self.last = Some((header, std::mem::take(&mut decoded.last)));
         each(decoded, &self.chain)
     }
 
-    /// Where the last entry was that was passed on.
-    pub(super) fn last(&self) -> Option<&(Kind, Vec<u8>)> {
-        self.last.as_ref()
+    /// Kind and key of the last entry that was passed on.
+    pub(super) fn last(&self) -> Option<(Kind, Vec<u8>)> {
+        self.last.as_ref().map(|(header, key)| (header.kind, key.clone()))
+    }
+
+    /// The digest of the chunks that were passed on.
+    pub(super) fn content(&self) -> &SnapshotDigest {
+        &self.content
     }
 
     pub(super) fn counts(&self) -> &Counts {
@@ -158,15 +183,24 @@ impl<'r> Reader<'r> {
         }
         read_exact(self.reader, rest, "the header of the chunk")?;
         let (header, hash) = ChunkHeader::parse(&bytes, number)?;
+        self.announced_bytes += u64::from(header.raw_bytes);
+        check_bytes_max(self.announced_bytes, self.bytes_max)?;
         let mut packed = vec![0; header.packed_bytes as usize];
         read_exact(self.reader, &mut packed, "the chunk")?;
-        Ok(Next::Chunk(PackedChunk { header, hash, packed }))
+        Ok(Next::Chunk(PackedChunk { header, hash, packed, content: Hash::default() }))
     }
 
     fn check_end(&mut self, trailer: &Trailer) -> Result<()> {
         if trailer.chain != self.chain || trailer.counts != self.counts {
             return Err(damaged("the trailer does not match the chunks before it")
                 .with("chunks", self.counts.chunks));
+        }
+        let content = self.content.clone();
+        let computed = content.finish(&self.header, &trailer.full_digest);
+        if computed != trailer.snapshot_digest {
+            return Err(damaged("the snapshot digest is not what the file says")
+                .with("computed", hex::encode(computed))
+                .with("expected", hex::encode(trailer.snapshot_digest)));
         }
         let mut more = [0];
         match self.reader.read(&mut more) {

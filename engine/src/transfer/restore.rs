@@ -3,18 +3,22 @@
 use super::codec::{Decoded, Wanted};
 use super::convert::copy_and_compare;
 use super::digests::digest_latest;
+use super::expected::Expected;
 use super::format::{Content, Hash, Header, Kind, Parent, damaged};
 use super::incremental::CHANGES_FILE;
+use super::past::Blocks;
 use super::place::{Place, Source, beside, remove_dir};
 use super::pool::threads;
 use super::progress::{Meter, OnProgress, Phase};
 use super::reader::{Failure, Reader};
+use super::space::{SNAPSHOT_BYTES_MAX, check_bytes_max, check_free};
+use super::survey::survey;
 use super::target::Target;
 use crate::digest::StateAccumulator;
 use crate::history::View;
 use crate::layout::{Area, Meta, Version, latest_key, split_record};
 use crate::mvcc::{PART_BYTES, recover};
-use crate::storage::{Storage, parent_dir, sync_dir};
+use crate::storage::{Digest, Storage, parent_dir, sync_dir};
 use serde::Serialize;
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -22,6 +26,24 @@ use std::path::Path;
 use supervm_plugin_sdk::{ByteBuf, Direction, Durability, Error, ErrorKind, Result, WriteBatch};
 
 const BUFFER_BYTES: usize = 1 << 20;
+
+/// How checkpoints are restored.
+#[derive(Debug, Clone, Copy)]
+pub struct RestoreOptions {
+    /// The snapshot digest of the last incremental checkpoint, and the block that its state is of.
+    /// The digest covers, by way of the parents' ids, every incremental checkpoint, and the state
+    /// of the full one. Default: none.
+    pub expect: Expected,
+    /// Maximum bytes of the incremental checkpoints' entries before compression. Default:
+    /// [`SNAPSHOT_BYTES_MAX`].
+    pub bytes_max: u64,
+}
+
+impl Default for RestoreOptions {
+    fn default() -> Self {
+        Self { expect: Expected::default(), bytes_max: SNAPSHOT_BYTES_MAX }
+    }
+}
 
 /// What a restoring came to.
 #[derive(Debug, Clone, Serialize)]
@@ -34,6 +56,8 @@ pub struct RestoreReport {
     pub state_digest: Option<String>,
     /// Incremental checkpoints that were applied.
     pub links: u64,
+    /// The snapshot digest of the last one, computed from its content.
+    pub snapshot_digest: Option<String>,
 }
 
 /// Makes `target` a data directory out of the full checkpoint `base` and the incremental checkpoints `links`, oldest first.
@@ -41,15 +65,19 @@ pub struct RestoreReport {
 /// # Behavior
 /// - Complete or absent: made in `.<name>.partial` beside it and renamed at the end. After a kill, run it again.
 /// - Each link's hashes, its parent's digest and its own are compared; one that was changed, left out or exchanged is refused.
+/// - What the links say of blocks, the past and contracts is held against the checkpoints before them. That it is what the
+///   source had, [`RestoreOptions::expect`] alone tells.
 /// - The target may be of another backend than the base.
 ///
 /// # Errors
 /// `InvalidArgument` when there is something in the target's place, and for links that do not follow one another; `Corruption` for what was changed, with
-/// the file and the chunk; those of both storages; `Io`, `NoSpace`.
+/// the file and the chunk, and for a last link that is not the expected one; `QuotaFull` for more than `bytes_max`; `NoSpace` for more than is
+/// free; those of both storages; `Io`.
 pub fn restore(
     base: Place<'_>,
     links: &[&Path],
     target: Place<'_>,
+    options: &RestoreOptions,
     on_progress: OnProgress<'_>,
 ) -> Result<RestoreReport> {
     if target.dir.symlink_metadata().is_ok() {
@@ -57,12 +85,13 @@ pub fn restore(
         let error = Error::new(ErrorKind::InvalidArgument, "restore", refused);
         return Err(error.with("dir", target.dir.display()));
     }
+    check_links(links, target.dir, options)?;
     let partial = beside(target.dir, ".partial")?;
     remove_dir(&partial)?;
     let opened = Source::open(base, &beside(target.dir, ".source")?)?;
     let mut meter = Meter::new(on_progress);
     let place = Place { dir: &partial, ..target };
-    let restored = restore_into(&opened.storage, links, place, &mut meter);
+    let restored = restore_into(&opened.storage, links, place, options, &mut meter);
     meter.end();
     let closed = opened.close();
     let named = restored.and_then(|report| {
@@ -79,10 +108,30 @@ pub fn restore(
     })
 }
 
+/// Holds what the links announce against the bounds, before anything is written.
+fn check_links(links: &[&Path], target: &Path, options: &RestoreOptions) -> Result<()> {
+    if links.is_empty() && options.expect != Expected::default() {
+        let refused = "a full checkpoint has no snapshot digest; name its incremental ones";
+        return Err(Error::new(ErrorKind::InvalidArgument, "restore", refused));
+    }
+    let mut bytes = 0_u64;
+    for link in links {
+        let file = link.join(CHANGES_FILE);
+        let counts = File::open(&file)
+            .map_err(|error| Error::io("open", error))
+            .and_then(|mut opened| survey(&mut opened))
+            .map_err(|error| error.with("file", file.display()))?;
+        bytes = bytes.saturating_add(counts.map_or(0, |counts| counts.raw_bytes));
+    }
+    check_bytes_max(bytes, options.bytes_max)?;
+    check_free(target, bytes)
+}
+
 fn restore_into(
     base: &Storage,
     links: &[&Path],
     place: Place<'_>,
+    options: &RestoreOptions,
     meter: &mut Meter<'_>,
 ) -> Result<RestoreReport> {
     let chain_id = base.manifest().chain_id;
@@ -90,13 +139,14 @@ fn restore_into(
     let mut target = Target::begin(place, chain_id, &what, &[])?.target;
     let result = copy_and_compare(&View::new(base)?, base, &mut target, meter)
         .and_then(|()| recover(&target.storage, &Meta::read(&target.storage)?, PART_BYTES))
-        .and_then(|()| Restoring::new(chain_id, Meta::read(&target.storage)?))
+        .and_then(|()| Restoring::new(chain_id, Meta::read(&target.storage)?, options.bytes_max))
         .and_then(|mut restoring| {
             for link in links {
                 let file = link.join(CHANGES_FILE);
                 let applied = restoring.apply(&file, &mut target, meter);
                 applied.map_err(|error| error.with("file", file.display()))?;
             }
+            restoring.check_expected(&options.expect)?;
             Ok(restoring)
         });
     match result {
@@ -119,14 +169,37 @@ struct Restoring {
     meta: Meta,
     /// The state digest's accumulator, when it was computed.
     accumulator: Option<StateAccumulator>,
+    /// The newest block of the base, then that which the last link says.
+    last_block: Option<u64>,
     /// The id of the last link.
     file: Option<Hash>,
+    /// The last link's header and snapshot digest.
+    last: Option<(Header, Digest)>,
     links: u64,
+    /// Raw bytes that the links still may have.
+    bytes_left: u64,
 }
 
 impl Restoring {
-    fn new(chain_id: u64, meta: Meta) -> Result<Self> {
-        Ok(Self { chain_id, meta, accumulator: None, file: None, links: 0 })
+    fn new(chain_id: u64, meta: Meta, bytes_max: u64) -> Result<Self> {
+        let last_block = meta.last_block;
+        Ok(Self {
+            chain_id,
+            meta,
+            accumulator: None,
+            last_block,
+            file: None,
+            last: None,
+            links: 0,
+            bytes_left: bytes_max,
+        })
+    }
+
+    /// Is the last link the one that the caller trusts?
+    fn check_expected(&self, expect: &Expected) -> Result<()> {
+        self.last.as_ref().map_or(Ok(()), |(header, digest)| {
+            expect.check_header(header).and_then(|()| expect.check_digest(*digest))
+        })
     }
 
     fn report(self) -> Result<RestoreReport> {
@@ -136,6 +209,7 @@ impl Restoring {
             last_block: self.meta.last_block,
             state_digest: kept.map(hex::encode),
             links: self.links,
+            snapshot_digest: self.last.map(|(_, digest)| digest.to_string()),
         })
     }
 
@@ -144,22 +218,38 @@ impl Restoring {
         let opened = File::open(file).map_err(|error| Error::io("open", error))?;
         let mut buffered = BufReader::with_capacity(BUFFER_BYTES, opened);
         let mut reader = Reader::new(&mut buffered)?;
+        reader.limit_bytes(self.bytes_left);
         let header = reader.header.clone();
         self.check_follows(&header, &target.storage, meter)?;
         meter.begin(Phase::Copying, header.entries_about, None);
-        let wanted = Wanted { version: header.version, batch: true, accumulator: false };
+        let wanted = Wanted { batch: true, ..Wanted::of(&header) };
+        let mut blocks = Blocks::new(&header, &target.storage)?;
+        let mut contracts = 0;
         let (trailer, id) = reader
             .chunks(threads(0), wanted, |chunk, _| {
                 meter.add(u64::from(chunk.header.entries), u64::from(chunk.header.raw_bytes));
                 let number = chunk.header.number;
-                self.take(&chunk, target).map_err(|error| error.with("chunk", number).into())
+                contracts += if chunk.header.kind == Kind::CodeIndex {
+                    chunk.header.entries.into()
+                } else {
+                    0_u64
+                };
+                blocks
+                    .take(&chunk)
+                    .and_then(|()| self.take(&chunk, target))
+                    .map_err(|error| error.with("chunk", number).into())
             })
             .map_err(Failure::into_error)?;
         target.commit(&[], &[])?;
         target.settle()?;
+        blocks.check_end(&header)?;
+        check_code_is_all(contracts, &target.storage)?;
         self.check_led_to(&header, &trailer.full_digest, &target.storage, meter)?;
         self.put_meta(&header, &target.storage)?;
+        self.last_block = header.block.map(|block| block.number);
         self.file = Some(id);
+        self.last = Some((header, Digest(trailer.snapshot_digest)));
+        self.bytes_left = self.bytes_left.saturating_sub(trailer.counts.raw_bytes);
         self.links += 1;
         Ok(())
     }
@@ -187,6 +277,9 @@ impl Restoring {
                 "the changes follow version {} and not this checkpoint, which is at version {}; give the checkpoints from the full one on, oldest first",
                 parent.version, self.meta.last_version
             ));
+        }
+        if parent.last_block != self.last_block {
+            return Err(damaged("the parent's block is not that of the checkpoint before"));
         }
         if self.links == 0 {
             return self.check_base(parent, storage, meter);
@@ -328,6 +421,21 @@ fn check_code_is_there(chunk: &Decoded, target: &mut Target<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A checkpoint names all contracts of its state, and none is ever removed.
+fn check_code_is_all(named: u64, storage: &Storage) -> Result<()> {
+    let mut rows = storage.rows(Area::Code.range(), Direction::Forward)?;
+    let mut there = 0;
+    while rows.next()?.is_some() {
+        there += 1;
+    }
+    if there == named {
+        return Ok(());
+    }
+    Err(damaged("the changes do not name the contracts of the state")
+        .with("named", named)
+        .with("found", there))
 }
 
 fn accumulate(storage: &Storage, meter: &mut Meter<'_>) -> Result<StateAccumulator> {

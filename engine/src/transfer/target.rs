@@ -6,6 +6,7 @@
 
 use super::place::{Place, remove_dir};
 use super::progress::Resumed;
+use super::space::check_free;
 use crate::storage::{Storage, mark_finished, mark_unfinished, unfinished};
 use std::fs;
 use std::path::PathBuf;
@@ -152,10 +153,14 @@ impl<'a> Target<'a> {
     }
 
     /// Hands the operations to the writing thread, together with how far they go: `identity`, then `progress`.
+    ///
+    /// # Errors
+    /// `NoSpace` when they have no room; those of the writing thread.
     pub(super) fn commit(&mut self, identity: &[u8], progress: &[u8]) -> Result<()> {
         self.batch.put(PROGRESS_KEY, &[identity, progress].concat());
         let Some(writer) = &self.writer else { return Err(no_writer()) };
         let empty = writer.empty.recv().unwrap_or_default();
+        check_free(self.place.dir, self.batch.as_bytes().len() as u64)?;
         let batch = std::mem::replace(&mut self.batch, empty);
         if writer.batches.send(batch).is_err() {
             // The thread ends early only with a failure.

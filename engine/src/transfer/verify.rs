@@ -26,6 +26,9 @@ pub struct VerifiedFile {
     /// The SHA-256 of the entries of chain state (clause 23); of changes, what the trailer says.
     #[serde(serialize_with = "super::as_text")]
     pub full_digest: Digest,
+    /// The snapshot digest, computed from the content. The one to compare.
+    #[serde(serialize_with = "super::as_text")]
+    pub snapshot_digest: Digest,
     /// The file's id.
     #[serde(serialize_with = "hex::serde::serialize")]
     pub id: Hash,
@@ -67,11 +70,8 @@ fn verify_stream(
     let mut reader = Reader::new(reader)?;
     let header = reader.header.clone();
     let is_state = header.content == Content::State;
-    let wanted = Wanted {
-        version: header.version,
-        batch: false,
-        accumulator: is_state && header.state_digest.is_some(),
-    };
+    let accumulator = is_state && header.state_digest.is_some();
+    let wanted = Wanted { accumulator, ..Wanted::of(&header) };
     let entries = counts.map(|counts| counts.entries());
     meter.begin(Phase::Verifying, entries, counts.map(|counts| counts.raw_bytes));
     let mut digest = DigestBuilder::default();
@@ -93,5 +93,6 @@ fn verify_stream(
         }
     }
     let full_digest = Digest(trailer.full_digest);
-    Ok(VerifiedFile { header, counts: trailer.counts, full_digest, id })
+    let snapshot_digest = Digest(trailer.snapshot_digest);
+    Ok(VerifiedFile { header, counts: trailer.counts, full_digest, snapshot_digest, id })
 }

@@ -1,7 +1,10 @@
 //! Writing a snapshot file.
 
 use super::codec::{PackedChunk, RawChunk, check_code, pack, raw_buffer};
-use super::format::{CHUNK_RAW_BYTES, Counts, HASH_BYTES, Hash, Kind, Trailer, chained, put_entry};
+use super::format::{
+    CHUNK_RAW_BYTES, Counts, HASH_BYTES, Hash, Header, Kind, SnapshotDigest, Trailer, chained,
+    put_entry,
+};
 use super::pool::{Ordered, with_pool};
 use super::progress::Meter;
 use crate::layout::split_record;
@@ -15,6 +18,7 @@ pub(super) struct Written {
     pub(super) chain: Hash,
     pub(super) counts: Counts,
     pub(super) digest: DigestBuilder,
+    pub(super) content: SnapshotDigest,
     /// Where the last entry was.
     pub(super) last: Option<(Kind, Vec<u8>)>,
     /// Bytes of the file.
@@ -28,6 +32,7 @@ impl Written {
             chain: hash,
             counts: Counts::default(),
             digest: DigestBuilder::default(),
+            content: SnapshotDigest::default(),
             last: None,
             file_bytes: bytes as u64,
         }
@@ -54,6 +59,7 @@ pub(super) struct Packing {
 /// `full_digest` replaces the digest of the entries of chain state in the trailer.
 pub(super) fn write_chunks(
     out: &mut dyn Write,
+    header: &Header,
     written: Written,
     packing: Packing,
     meter: &mut Meter<'_>,
@@ -77,7 +83,7 @@ pub(super) fn write_chunks(
                 entries: 0,
             };
             body(&mut writer)?;
-            writer.finish(full_digest)
+            writer.finish(header, full_digest)
         },
     )
 }
@@ -131,22 +137,26 @@ impl Writer<'_, '_, '_> {
     /// Writes the oldest chunk that is being packed; `false` when there is none.
     fn write_oldest(&mut self) -> Result<bool> {
         let Some(packed) = self.pool.take()? else { return Ok(false) };
-        let PackedChunk { header, hash, packed } = packed?;
+        let PackedChunk { header, hash, packed, content } = packed?;
         self.write_all(&header.to_bytes(&hash))?;
         self.write_all(&packed)?;
         self.written.chain = chained(&self.written.chain, &hash);
+        self.written.content.add(&content);
         let (entries, raw) = (u64::from(header.entries), u64::from(header.raw_bytes));
         self.written.counts.add(header.kind, entries, raw);
         Ok(true)
     }
 
-    fn finish(mut self, full_digest: Option<Hash>) -> Result<Finished> {
+    fn finish(mut self, header: &Header, full_digest: Option<Hash>) -> Result<Finished> {
         self.close_chunk()?;
         while self.write_oldest()? {}
         let digest = std::mem::take(&mut self.written.digest).finish().0;
+        let full_digest = full_digest.unwrap_or(digest);
+        let content = std::mem::take(&mut self.written.content);
         let trailer = Trailer {
             counts: self.written.counts,
-            full_digest: full_digest.unwrap_or(digest),
+            full_digest,
+            snapshot_digest: content.finish(header, &full_digest),
             chain: self.written.chain,
         };
         let bytes = trailer.to_bytes();

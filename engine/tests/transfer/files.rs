@@ -317,22 +317,29 @@ fn own_reader(plugin: &Plugin) {
     };
     let sha256 = |from: usize, to: usize| -> Vec<u8> { Sha256::digest(&bytes[from..to]).to_vec() };
     assert_eq!(&bytes[..8], b"SVMSNAPS");
-    assert_eq!(number(8, 4), 1);
+    assert_eq!(number(8, 4), 2);
     let mut at = 16 + number(12, 4);
     let header: serde_json::Value = serde_json::from_slice(&bytes[16..at]).unwrap();
     assert_eq!(header["chain_id"], CHAIN_ID);
     assert_eq!(sha256(0, at), bytes[at..at + 32]);
     let mut chain = bytes[at..at + 32].to_vec();
     at += 32;
-    let (mut state, mut chunks) = (Sha256::new(), 0);
+    let (mut state, mut chunks) = (Sha256::new(), 0_u64);
+    let mut content_hashes = Sha256::new();
     while &bytes[at..at + 4] == b"SVCH" {
-        assert_eq!(number(at + 8, 8), chunks);
+        assert_eq!(number(at + 8, 8) as u64, chunks);
         let (entries, raw, packed) = (number(at + 16, 4), number(at + 20, 4), number(at + 24, 4));
         let content = &bytes[at + 64..at + 64 + packed];
         let hash = Sha256::new().chain_update(&bytes[at..at + 32]).chain_update(content).finalize();
         assert_eq!(hash[..], bytes[at + 32..at + 64]);
         chain = Sha256::new().chain_update(&chain).chain_update(hash).finalize().to_vec();
         let content = zstd::bulk::decompress(content, raw).unwrap();
+        let hash = Sha256::new()
+            .chain_update(&bytes[at + 4..at + 8])
+            .chain_update(&bytes[at + 16..at + 20])
+            .chain_update(&content)
+            .finalize();
+        content_hashes.update(hash);
         let (mut rest, mut found) = (&content[..], 0);
         while !rest.is_empty() {
             let key_bytes = usize::from(u16::from_le_bytes([rest[0], rest[1]]));
@@ -358,7 +365,29 @@ fn own_reader(plugin: &Plugin) {
     assert_eq!(sha256(at, end), bytes[end..], "and nothing comes after");
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     assert_eq!(trailer["chain"], hex(&chain));
-    assert_eq!(trailer["full_digest"], hex(&state.finalize()));
+    let full_digest = state.finalize();
+    assert_eq!(trailer["full_digest"], hex(&full_digest));
+    let mut facts = b"SuperVM snapshot\x02\0\0\0\x01\0\0\0".to_vec();
+    let put_number = |value: &serde_json::Value, facts: &mut Vec<u8>| {
+        facts.extend(value.as_u64().unwrap().to_le_bytes());
+    };
+    put_number(&header["chain_id"], &mut facts);
+    put_number(&header["version"], &mut facts);
+    facts.push(1);
+    for name in ["number", "version", "timestamp"] {
+        put_number(&header["block"][name], &mut facts);
+    }
+    // The newest state has a commit after its block, so no block's digest covers it.
+    assert!(header["block"]["digest"].is_null());
+    facts.push(0);
+    facts.push(1);
+    facts.extend(hex::decode(header["state_digest"].as_str().unwrap()).unwrap());
+    facts.extend([0, 0]);
+    facts.extend(full_digest);
+    facts.extend(chunks.to_le_bytes());
+    facts.extend(content_hashes.finalize());
+    assert_eq!(trailer["snapshot_digest"], hex(&Sha256::digest(facts)));
+    assert_eq!(trailer["snapshot_digest"], report.snapshot_digest.to_string());
     assert_eq!(trailer["full_digest"], report.full_digest.to_string());
     assert_eq!(hex(&report.id), hex(&bytes[end..]));
 }

@@ -192,7 +192,7 @@ fn forged(plugin: &Plugin) {
 fn no_file(plugin: &Plugin) {
     let dir = tempfile::tempdir().unwrap();
     let mut newer = exported(plugin, dir.path());
-    newer[8] = 2;
+    newer[8] = 3;
     for bytes in [&newer[..], b"PK\x03\x04 some archive of something else"] {
         let refused = import_bytes(plugin, dir.path(), bytes);
         assert_eq!(kind(&refused), ErrorKind::FormatMismatch);

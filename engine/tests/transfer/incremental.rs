@@ -8,8 +8,8 @@ use supervm_engine::history::{History, PruneOptions, PruneTarget};
 use supervm_engine::layout::HistoryMode;
 use supervm_engine::storage::Storage;
 use supervm_engine::transfer::{
-    CHANGES_FILE, ExportOptions, IncrementalReport, ParentCheckpoint, RestoreReport,
-    checkpoint_incremental, restore, verify,
+    CHANGES_FILE, ExportOptions, IncrementalReport, ParentCheckpoint, RestoreOptions,
+    RestoreReport, checkpoint_incremental, restore, verify,
 };
 use supervm_plugin_sdk::load::Plugin;
 use supervm_plugin_sdk::{ErrorKind, Result};
@@ -54,7 +54,13 @@ impl Checkpoints {
     fn restore(&self, plugin: &Plugin, links: &[&Path]) -> Result<RestoreReport> {
         let full = self.dir.path().join("full");
         let target = self.dir.path().join("restored");
-        restore(place(plugin, &full), links, place(plugin, &target), &mut |_| {})
+        restore(
+            place(plugin, &full),
+            links,
+            place(plugin, &target),
+            &RestoreOptions::default(),
+            &mut |_| {},
+        )
     }
 
     fn all(&self) -> Vec<&Path> {
@@ -94,10 +100,24 @@ fn restoring(plugin: &Plugin) {
     let memory = find("memory").unwrap();
     let (full, target) = (dir.join("full"), dir.join("middle"));
     let links = &checkpoints.all()[..2];
-    restore(place(plugin, &full), links, place(&memory, &target), &mut |_| {}).unwrap();
+    restore(
+        place(plugin, &full),
+        links,
+        place(&memory, &target),
+        &RestoreOptions::default(),
+        &mut |_| {},
+    )
+    .unwrap();
     assert_eq!(past(&memory, &target), source[..9]);
     let alone = dir.join("alone");
-    restore(place(plugin, &full), &[], place(plugin, &alone), &mut |_| {}).unwrap();
+    restore(
+        place(plugin, &full),
+        &[],
+        place(plugin, &alone),
+        &RestoreOptions::default(),
+        &mut |_| {},
+    )
+    .unwrap();
     assert_eq!(past(plugin, &alone), source[..5]);
 }
 
@@ -146,7 +166,13 @@ fn exchanging(plugin: &Plugin) {
     checkpoints.check_refused(plugin, &links, ErrorKind::InvalidArgument);
     let target = checkpoints.dir.path().join("source");
     let full = checkpoints.dir.path().join("full");
-    let refused = restore(place(plugin, &full), &[], place(plugin, &target), &mut |_| {});
+    let refused = restore(
+        place(plugin, &full),
+        &[],
+        place(plugin, &target),
+        &RestoreOptions::default(),
+        &mut |_| {},
+    );
     assert_eq!(kind(&refused), ErrorKind::InvalidArgument, "something is in the way");
 }
 

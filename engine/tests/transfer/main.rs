@@ -13,6 +13,8 @@ mod plain;
 mod support;
 mod files;
 mod hostile;
+mod forger;
+mod forged;
 mod pairs;
 mod killed;
 mod incremental;
@@ -39,6 +41,7 @@ fn main() {
         let rules = [
             files::RULES,
             hostile::RULES,
+            forged::RULES,
             killed::RULES,
             incremental::RULES,
             difference::RULES,

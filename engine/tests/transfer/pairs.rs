@@ -13,7 +13,30 @@ use supervm_plugin_sdk::load::Plugin;
 pub(crate) const RULES: &[PairRule] = &[
     ("a_converted_directory_has_the_whole_past_and_the_source_is_not_touched", converting),
     ("an_imported_state_is_the_exported_one", importing),
+    ("equal_states_have_equal_snapshot_digests", equal_states),
 ];
+
+fn equal_states(from: &Plugin, to: &Plugin) {
+    let digests = |plugin: &Plugin, level, threads| {
+        let dir = tempfile::tempdir().unwrap();
+        let source = dir.path().join("source");
+        archive(plugin, &source);
+        let storage = open(plugin, &source);
+        [ExportAt::Block(2), ExportAt::Latest].map(|at| {
+            let file = dir.path().join(format!("{at:?}"));
+            let options = ExportOptions { level, threads };
+            let report = export(&storage, at, &file, &options, &mut |_| {}).unwrap();
+            assert_eq!(report.header.backend, plugin.descriptor().name);
+            (report.snapshot_digest, report.id)
+        })
+    };
+    let (first, second) = (digests(from, 1, 1), digests(to, 19, 3));
+    for (first, second) in first.iter().zip(&second) {
+        assert_eq!(first.0, second.0);
+        assert_ne!(first.1, second.1, "the files differ");
+    }
+    assert_ne!(first[0].0, first[1].0, "and so do their states");
+}
 
 fn converting(from: &Plugin, to: &Plugin) {
     let dir = tempfile::tempdir().unwrap();

@@ -85,6 +85,11 @@ impl ChunkHeader {
         bytes
     }
 
+    /// Is the chunk closed by its size, and not by the end of its kind?
+    pub(in super::super) fn is_full(&self) -> bool {
+        self.raw_bytes as usize >= CHUNK_RAW_BYTES
+    }
+
     /// Bytes that the chunk has in a file.
     pub(in super::super) fn file_bytes(&self) -> u64 {
         CHUNK_HEADER_BYTES as u64 + u64::from(self.packed_bytes)
@@ -158,6 +163,11 @@ pub(in super::super) struct Entries<'a> {
 impl<'a> Entries<'a> {
     pub(in super::super) fn new(kind: Kind, raw: &'a [u8]) -> Self {
         Self { kind, rest: raw, last: &[] }
+    }
+
+    /// Raw bytes that are not read yet.
+    pub(in super::super) fn bytes_left(&self) -> usize {
+        self.rest.len()
     }
 
     fn split(&self) -> Option<(&'a [u8], &'a [u8], &'a [u8])> {

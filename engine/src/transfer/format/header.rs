@@ -2,14 +2,16 @@
 
 use super::{Hash, damaged, read_exact, seal, unseal};
 use crate::config::CHAIN_ID_MAX;
-use crate::layout::{BlockRecord, HistoryMode, Version};
+use crate::layout::{BlockRecord, HistoryMode, VERSION_MAX, Version};
 use serde::{Deserialize, Serialize};
 use std::io::Read;
 use supervm_plugin_sdk::{Error, ErrorKind, Result};
 
+/// The digest in a block's record when none is kept.
+const NO_DIGEST: Hash = [0; 32];
 const MAGIC: &[u8; 8] = b"SVMSNAPS";
-/// The version of the file format that this build writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The version of the file format that this build writes, and the only one that it reads.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// What the chunks of a file make up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,22 +76,30 @@ pub struct BlockHeader {
     pub version: Version,
     /// Seconds since 1970-01-01 00:00 UTC.
     pub timestamp: u64,
-    /// The state digest after the block; zeros when it is not kept.
-    #[serde(with = "hex::serde")]
-    pub digest: Hash,
+    /// The state digest after the block; absent when it is not kept, and when the state is of a
+    /// later version, because nothing in the file would bear it out.
+    #[serde(default, with = "optional_hex")]
+    pub digest: Option<Hash>,
 }
 
-impl From<BlockRecord> for BlockHeader {
-    fn from(record: BlockRecord) -> Self {
-        let BlockRecord { number, version, timestamp, digest } = record;
-        Self { number, version, timestamp, digest }
+impl BlockHeader {
+    /// A block's record, as the header of a state at `version` with this state digest has it.
+    pub(in super::super) fn of(
+        record: BlockRecord,
+        version: Version,
+        state_digest: Option<Hash>,
+    ) -> Self {
+        let BlockRecord { number, version: at, timestamp, digest } = record;
+        let is_borne_out = at == version && state_digest.is_some();
+        let digest = (is_borne_out && digest != NO_DIGEST).then_some(digest);
+        Self { number, version: at, timestamp, digest }
     }
 }
 
 impl From<BlockHeader> for BlockRecord {
     fn from(header: BlockHeader) -> Self {
         let BlockHeader { number, version, timestamp, digest } = header;
-        Self { number, version, timestamp, digest }
+        Self { number, version, timestamp, digest: digest.unwrap_or(NO_DIGEST) }
     }
 }
 
@@ -105,7 +115,8 @@ impl Header {
     /// Reads a header and its hash.
     ///
     /// # Errors
-    /// `Corruption` when it is cut, malformed or changed; `FormatMismatch` for a file of another kind or of a newer build; `Io`.
+    /// `Corruption` when it is cut, malformed or changed; `FormatMismatch` for a file of another kind or of
+    /// another version of the format; `Io`.
     pub(in super::super) fn read(reader: &mut dyn Read) -> Result<(Self, Hash)> {
         let mut before = [0; MAGIC.len() + 4];
         read_exact(reader, &mut before, "the header")?;
@@ -115,12 +126,7 @@ impl Header {
             return Err(Error::new(ErrorKind::FormatMismatch, "read snapshot file", refused));
         }
         let version = u32::from_le_bytes(version.try_into().expect("four bytes are left"));
-        if version == 0 || version > FORMAT_VERSION {
-            let refused = format!(
-                "the file has format version {version}; this build reads 1 to {FORMAT_VERSION}"
-            );
-            return Err(Error::new(ErrorKind::FormatMismatch, "read snapshot file", refused));
-        }
+        check_format(version)?;
         let (json, hash) = unseal(reader, &before, "the header")?;
         let header: Self = serde_json::from_slice(&json).map_err(|error| {
             damaged(format!("the header does not parse: {error}")).with_source(error)
@@ -131,22 +137,58 @@ impl Header {
 
     /// Refuses what contradicts itself.
     fn check(&self) -> Result<()> {
+        if self.version > VERSION_MAX {
+            let refused = format!("the version is {}; at most {VERSION_MAX}", self.version);
+            return Err(damaged(refused));
+        }
+        if let Some(block) = self.block {
+            BlockRecord::from(block).check_bounds("read snapshot file", ErrorKind::Corruption)?;
+            self.check_block(&block)?;
+        }
+        let has_changes = self.content == Content::Changes;
         let is_wrong = self.chain_id > CHAIN_ID_MAX
-            || self.block.is_some_and(|block| block.version > self.version)
-            || self.block.is_some_and(|block| self.denies_digest_of(&block))
-            || (self.content == Content::Changes) != self.parent.is_some()
+            || has_changes != self.parent.is_some()
+            || has_changes != self.history.is_some()
+            || self.history == Some(HistoryMode::Window { blocks: 0 })
             || self.parent.as_ref().is_some_and(|parent| parent.version > self.version);
         if is_wrong { Err(damaged("the header contradicts itself")) } else { Ok(()) }
     }
+
+    /// Refuses a block that is not of this state, and a digest that no entry bears out.
+    fn check_block(&self, block: &BlockHeader) -> Result<()> {
+        if block.version > self.version {
+            return Err(damaged("the header contradicts itself: its block comes after its state"));
+        }
+        match block.digest {
+            None => Ok(()),
+            Some(_) if block.version < self.version => Err(damaged(format!(
+                "the header has the digest of block {} at version {}, which does not cover a state at version {}",
+                block.number, block.version, self.version
+            ))),
+            digest if digest == self.state_digest => Ok(()),
+            Some(_) => Err(damaged("the header contradicts itself: its block has another digest")),
+        }
+    }
+
+    /// Commits after the newest block; the block's digest covers the state when there are none.
+    pub fn versions_after_block(&self) -> Option<u64> {
+        self.block.map(|block| self.version.0.saturating_sub(block.version.0))
+    }
+
+    /// Version after which everything in the chunks came about.
+    pub(in super::super) fn after(&self) -> Version {
+        self.parent.as_ref().map_or(Version::ZERO, |parent| parent.version)
+    }
 }
 
-impl Header {
-    /// Is `block` the state's, and has another digest than the state?
-    fn denies_digest_of(&self, block: &BlockHeader) -> bool {
-        block.version == self.version
-            && block.digest != Hash::default()
-            && self.state_digest != Some(block.digest)
-    }
+/// Refuses every version of the format but this build's.
+fn check_format(version: u32) -> Result<()> {
+    let refused = match version {
+        FORMAT_VERSION => return Ok(()),
+        1 => "the file has format version 1, in which no digest covers the version, the block and the contracts; export the state again".to_owned(),
+        other => format!("the file has format version {other}; this build reads {FORMAT_VERSION}"),
+    };
+    Err(Error::new(ErrorKind::FormatMismatch, "read snapshot file", refused))
 }
 
 /// An optional hash as hex digits or null.
@@ -185,7 +227,7 @@ mod tests {
                 number: 3,
                 version: Version(9),
                 timestamp: 1_700_000_000,
-                digest: [5; 32],
+                digest: Some([5; 32]),
             }),
             state_digest: Some([5; 32]),
             history: None,
@@ -224,6 +266,9 @@ mod tests {
             Header { state_digest: Some([6; 32]), ..header() },
             Header { state_digest: None, ..header() },
             Header { content: Content::Changes, ..header() },
+            Header { version: Version(10), ..header() },
+            Header { version: Version(VERSION_MAX.0 + 1), block: None, ..header() },
+            Header { history: Some(HistoryMode::Archive), ..header() },
         ] {
             let error = Header::read(&mut &wrong.to_bytes()[..]).expect_err("refused");
             assert_eq!(error.kind(), ErrorKind::Corruption, "{error}");

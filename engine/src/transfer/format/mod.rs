@@ -13,16 +13,21 @@
 //! ascend within a kind, so that a reader needs no index, no memory and no way back. Every length is checked against a bound before
 //! anything is allocated for it.
 //!
+//! A chunk ends with the first entry that brings it to 1 MiB, or with the last of its kind, and with no other: the snapshot digest
+//! rests on it.
+//!
 //! The chain of hashes makes of the chunks one whole: it begins with the header's hash, and each chunk replaces it by the SHA-256 of
 //! (chain | the chunk's hash). The trailer holds its end.
 
 mod header;
 mod chunk;
+mod content;
 mod trailer;
 
 pub(super) use chunk::{
     CHUNK_HEADER_BYTES, CHUNK_MAGIC, CHUNK_RAW_BYTES, ChunkHeader, Entries, Kind, put_entry,
 };
+pub(super) use content::{SnapshotDigest, content_hash};
 pub use header::{BlockHeader, Content, FORMAT_VERSION, Header, Parent};
 pub(super) use trailer::TRAILER_MAGIC;
 pub use trailer::{Counts, Trailer};

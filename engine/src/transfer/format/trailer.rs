@@ -67,6 +67,9 @@ pub struct Trailer {
     /// The SHA-256 of the entries of chain state (clause 23); of changes, of the state after them, zeros when a state digest is kept.
     #[serde(with = "hex::serde")]
     pub full_digest: Hash,
+    /// The snapshot digest: everything that the file says, whatever wrote it.
+    #[serde(with = "hex::serde")]
+    pub snapshot_digest: Hash,
     /// The end of the chain of hashes.
     #[serde(with = "hex::serde")]
     pub chain: Hash,
@@ -100,7 +103,8 @@ mod tests {
     fn a_trailer_reads_back_and_no_changed_byte_is_accepted() {
         let mut counts = Counts::default();
         counts.add(Kind::State, 5, 100);
-        let trailer = Trailer { counts, full_digest: [1; 32], chain: [2; 32] };
+        let trailer =
+            Trailer { counts, full_digest: [1; 32], snapshot_digest: [3; 32], chain: [2; 32] };
         let bytes = trailer.to_bytes();
         let (read, id) = Trailer::read(&mut &bytes[4..]).expect("own trailer");
         assert_eq!(read, trailer);

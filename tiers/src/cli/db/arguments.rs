@@ -4,6 +4,9 @@ use super::super::arguments::ProfileArguments;
 use super::super::bytes::{Bytes, parse};
 use clap::{ArgGroup, Args, Subcommand};
 use std::path::PathBuf;
+use supervm_engine::storage::Digest;
+use supervm_engine::transfer::{Expected, ExpectedBlock};
+use supervm_plugin_sdk::ByteSize;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -147,11 +150,13 @@ Examples:
     Checkpoint(CheckpointArguments),
     /// Make a data directory out of a checkpoint and the changes after it
     #[command(after_help = "\
-The checkpoints are named in order: a whole one, then those that were made with --parent, each after its parent.
+The checkpoints are named in order: a whole one, then those that were made with --parent, each after its parent. --expect and
+--expect-block are of the last one.
 
 Examples:
   supervm db restore /backup/monday --dir /data/chain
-  supervm db restore /backup/monday /backup/tuesday --dir /data/chain")]
+  supervm db restore /backup/monday /backup/tuesday --dir /data/chain
+  supervm db restore /backup/monday /backup/tuesday --expect 29c3...")]
     Restore(RestoreArguments),
     /// Write one state to a portable file that every backend can import
     #[command(after_help = "\
@@ -164,9 +169,11 @@ Examples:
     /// Make a data directory out of a portable file
     #[command(after_help = "\
 The data directory must not exist. An import that was stopped goes on when it is run again; a damaged file leaves nothing behind.
+Hashes in a file find damage, not forgery: for a file of somebody else give --expect, the snapshot digest that `db export` printed.
 
 Examples:
   supervm db import chain.snapshot --backend lmdb --dir new
+  supervm db import chain.snapshot --expect 29c3... --max-size 50GiB
   supervm db import chain.snapshot --dry-run")]
     Import(ImportArguments),
     /// Copy a data directory to another backend, history included
@@ -269,10 +276,50 @@ pub(crate) struct CheckpointArguments {
     pub(crate) dry_run: bool,
 }
 
+/// What is trusted of a file, and how large it may be.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Trust {
+    /// Refuse a file with another snapshot digest, 64 hex digits
+    #[arg(long, value_name = "DIGEST", value_parser = parse_digest)]
+    expect: Option<Digest>,
+    /// Refuse a state that is not that of this block; covers no contracts, and no versions of keys
+    #[arg(long, value_name = "NUMBER:DIGEST", value_parser = parse_block)]
+    expect_block: Option<ExpectedBlock>,
+    /// Most bytes of keys and values before compression
+    #[arg(long, value_name = "SIZE", default_value = "1TiB")]
+    max_size: ByteSize,
+}
+
+impl Trust {
+    pub(crate) fn expected(&self) -> Expected {
+        Expected { digest: self.expect, block: self.expect_block }
+    }
+
+    pub(crate) fn bytes_max(&self) -> u64 {
+        self.max_size.0
+    }
+}
+
+fn parse_digest(text: &str) -> Result<Digest, String> {
+    let mut digest = [0; 32];
+    hex::decode_to_slice(text, &mut digest)
+        .map_err(|_| format!("\"{text}\" is no digest; expected 64 hex digits"))?;
+    Ok(Digest(digest))
+}
+
+fn parse_block(text: &str) -> Result<ExpectedBlock, String> {
+    let wrong = || format!("\"{text}\" is no block; expected NUMBER:DIGEST");
+    let (number, digest) = text.split_once(':').ok_or_else(wrong)?;
+    let number = number.parse().map_err(|_| wrong())?;
+    Ok(ExpectedBlock { number, digest: parse_digest(digest)?.0 })
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArguments {
     #[command(flatten)]
     pub(crate) profile: ProfileArguments,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
     /// A whole checkpoint, then its changes in order
     #[arg(value_name = "CHECKPOINT", required = true)]
     pub(crate) checkpoints: Vec<PathBuf>,
@@ -303,6 +350,8 @@ pub(crate) struct ImportArguments {
     pub(crate) profile: ProfileArguments,
     /// A file that `supervm db export` wrote
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
     /// Check the whole file, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

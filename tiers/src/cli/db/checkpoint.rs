@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use supervm_engine::history::History;
 use supervm_engine::storage::Storage;
 use supervm_engine::transfer::{
-    CHANGES_FILE, ExportOptions, ParentCheckpoint, checkpoint_incremental, inspect,
+    CHANGES_FILE, ExportOptions, ParentCheckpoint, RestoreOptions, checkpoint_incremental, inspect,
 };
 use supervm_plugin_sdk::{Capability, ErrorKind, OpenMode};
 
@@ -84,6 +84,7 @@ fn incremental(
             "dry_run": false, "kind": "incremental", "dir": target, "parent": parent,
             "backend": storage.backend_name(), "parent_version": from, "version": header.version,
             "last_block": block, "counts": counts, "bytes": report.file_bytes,
+            "snapshot_digest": report.snapshot_digest.to_string(),
         }));
     }
     output.fields(&[
@@ -93,6 +94,7 @@ fn incremental(
         ("block", block_told(block)),
         ("changed", format!("{} keys written, {} deleted", counts.state, counts.deleted)),
         ("bytes", bytes_told(report.file_bytes)),
+        ("snapshot digest", report.snapshot_digest.to_string()),
     ])
 }
 
@@ -143,11 +145,14 @@ pub(super) fn restore(arguments: &RestoreArguments, output: &mut Output) -> Resu
         return plan_restore(&source, links, &target, output);
     }
     let links: Vec<&Path> = links.iter().map(PathBuf::as_path).collect();
+    let (expect, bytes_max) = (arguments.trust.expected(), arguments.trust.bytes_max());
+    let options = RestoreOptions { expect, bytes_max };
     let mut meter = Meter::new(output);
     let report = supervm_engine::transfer::restore(
         source.place(),
         &links,
         target.place(),
+        &options,
         &mut |progress| meter.transfer(progress),
     )?;
     meter.end();
@@ -156,7 +161,7 @@ pub(super) fn restore(arguments: &RestoreArguments, output: &mut Output) -> Resu
         return output.object(&json!({
             "dry_run": false, "dir": target.dir(), "backend": name, "version": report.version,
             "last_block": report.last_block, "state_digest": report.state_digest,
-            "incremental": report.links,
+            "incremental": report.links, "snapshot_digest": report.snapshot_digest,
         }));
     }
     output.fields(&[
@@ -165,6 +170,10 @@ pub(super) fn restore(arguments: &RestoreArguments, output: &mut Output) -> Resu
         ("block", block_told(report.last_block)),
         ("changes", format!("{} incremental checkpoints", report.links)),
         ("state digest", report.state_digest.unwrap_or_else(|| "not kept".to_owned())),
+        (
+            "snapshot digest",
+            report.snapshot_digest.unwrap_or_else(|| "of a full checkpoint none".to_owned()),
+        ),
     ])
 }
 

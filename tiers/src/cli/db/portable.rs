@@ -34,6 +34,7 @@ pub(super) fn export(arguments: &ExportArguments, output: &mut Output) -> Result
     if output.is_json() {
         return output.object(&json!({
             "dry_run": false, "file": file, "header": report.header, "counts": report.counts,
+            "snapshot_digest": report.snapshot_digest.to_string(),
             "digest": report.full_digest.to_string(), "file_id": hex::encode(report.id),
             "file_bytes": report.file_bytes, "resumed": report.resumed,
         }));
@@ -44,7 +45,8 @@ pub(super) fn export(arguments: &ExportArguments, output: &mut Output) -> Result
         ("entries", format!("{}, {} contracts", report.counts.state, report.counts.code)),
         ("bytes", format!("{} before compression", bytes_told(report.counts.raw_bytes))),
         ("file bytes", bytes_told(report.file_bytes)),
-        ("digest", report.full_digest.to_string()),
+        ("full digest", report.full_digest.to_string()),
+        ("snapshot digest", report.snapshot_digest.to_string()),
     ]);
     fields.extend(resumed_told(&report.resumed));
     output.fields(&fields)
@@ -94,7 +96,9 @@ pub(super) fn import(arguments: &ImportArguments, output: &mut Output) -> Result
     // 0 is what a configuration has that says nothing of the chain.
     let chain_id = (storage.chain_id != 0).then_some(storage.chain_id);
     let history = HistoryMode::of(&target.profile.history).unwrap_or_default();
-    let options = ImportOptions { chain_id, history, ..ImportOptions::default() };
+    let (expect, bytes_max) = (arguments.trust.expected(), arguments.trust.bytes_max());
+    let options =
+        ImportOptions { chain_id, expect, bytes_max, history, ..ImportOptions::default() };
     let mut meter = Meter::new(output);
     let report =
         supervm_engine::transfer::import(file, target.place(), &options, &mut |progress| {
@@ -106,14 +110,15 @@ pub(super) fn import(arguments: &ImportArguments, output: &mut Output) -> Result
         return output.object(&json!({
             "dry_run": false, "dir": dir, "backend": name, "header": report.header,
             "counts": report.counts, "digest": report.full_digest.to_string(),
-            "resumed": report.resumed,
+            "snapshot_digest": report.snapshot_digest.to_string(), "resumed": report.resumed,
         }));
     }
     let mut fields = vec![("imported", format!("{} ({name})", dir.display()))];
     fields.extend(header_told(&report.header));
     fields.extend([
         ("entries", format!("{}, {} contracts", report.counts.state, report.counts.code)),
-        ("digest", report.full_digest.to_string()),
+        ("full digest", report.full_digest.to_string()),
+        ("snapshot digest", report.snapshot_digest.to_string()),
     ]);
     fields.extend(resumed_told(&report.resumed));
     output.fields(&fields)
@@ -131,25 +136,38 @@ fn plan_import(arguments: &ImportArguments, output: &mut Output) -> Result<(), F
     let mut meter = Meter::new(output);
     let verified = verify(file, &mut |progress| meter.transfer(progress))?;
     meter.end();
+    let expected = arguments.trust.expected();
+    expected.check_header(&verified.header)?;
+    expected.check_digest(verified.snapshot_digest)?;
     let digest = verified.full_digest.to_string();
+    let snapshot_digest = verified.snapshot_digest.to_string();
     if output.is_json() {
         return output.object(&json!({
             "dry_run": true, "file": file, "header": verified.header, "counts": verified.counts,
-            "digest": digest, "file_id": hex::encode(verified.id),
+            "digest": digest, "snapshot_digest": snapshot_digest,
+            "file_id": hex::encode(verified.id),
         }));
     }
     let mut fields = vec![("file", format!("{} is whole", file.display()))];
     fields.extend(header_told(&verified.header));
     fields.extend([
         ("entries", format!("{}, {} contracts", verified.counts.state, verified.counts.code)),
-        ("digest", digest),
+        ("full digest", digest),
+        ("snapshot digest", snapshot_digest),
         ("dry run", "nothing was changed".to_owned()),
     ]);
     output.fields(&fields)
 }
 
 fn header_told(header: &Header) -> [(&'static str, String); 4] {
-    let block = header.block.map_or_else(|| "none".to_owned(), |block| block.number.to_string());
+    let block = match (header.block, header.versions_after_block()) {
+        (Some(block), Some(0)) => block.number.to_string(),
+        (Some(block), Some(after)) => format!(
+            "{}, and {after} versions after it, which no block's digest covers",
+            block.number
+        ),
+        _ => "none".to_owned(),
+    };
     [
         ("from", format!("{}, written by supervm {}", header.backend, header.written_by)),
         ("chain", header.chain_id.to_string()),
