@@ -5,10 +5,10 @@ use crate::storage::Storage;
 use serde::Serialize;
 use supervm_plugin_sdk::{Error, ErrorKind, Result};
 
-/// Largest number of a block: 2^62.
-pub const BLOCK_NUMBER_MAX: u64 = 1 << 62;
-/// Latest timestamp of a block, seconds since 1970-01-01 00:00 UTC: 2^62.
-pub const TIMESTAMP_MAX: u64 = 1 << 62;
+/// Largest number of a block: 2^62 - 1.
+pub const BLOCK_NUMBER_MAX: u64 = (1 << 62) - 1;
+/// Latest timestamp of a block, seconds since 1970-01-01 00:00 UTC: 2^62 - 1.
+pub const TIMESTAMP_MAX: u64 = (1 << 62) - 1;
 
 const DIGEST_BYTES: usize = 32;
 const RECORD_BYTES: usize = 8 + 8 + DIGEST_BYTES;

@@ -1,6 +1,6 @@
 //! A value with the version that wrote it.
 
-use super::{Area, Version, corrupt};
+use super::{Area, VERSION_MAX, Version, corrupt};
 use supervm_plugin_sdk::{Result, VALUE_BYTES_MAX};
 
 const VERSION_BYTES: usize = 8;
@@ -17,12 +17,16 @@ pub fn put_record(version: Version, value: &[u8], record: &mut Vec<u8>) {
 /// The version and the value in a record.
 ///
 /// # Errors
-/// `Corruption`.
+/// `Corruption`, also for a version above [`VERSION_MAX`].
 pub fn split_record(record: &[u8]) -> Result<(Version, &[u8])> {
     let (version, value) = record
         .split_first_chunk::<VERSION_BYTES>()
         .ok_or_else(|| corrupt("a value of chain state", record))?;
-    Ok((Version(u64::from_be_bytes(*version)), value))
+    let version = Version(u64::from_be_bytes(*version));
+    if version > VERSION_MAX {
+        return Err(corrupt("the version of a value of chain state", record));
+    }
+    Ok((version, value))
 }
 
 /// The state key, the version and the value in a row of the area [`Area::Latest`].

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use supervm_plugin_sdk::{Error, ErrorKind, Result};
 
-/// Newest version that a commit may have, and the largest that is read: 2^62.
-pub const VERSION_MAX: Version = Version(1 << 62);
+/// Newest version that a commit may have, and the largest that is read: 2^62 - 1.
+pub const VERSION_MAX: Version = Version((1 << 62) - 1);
 
 /// Logical time of chain state: each commit has the next version. 0 is the empty state before the first.
 ///

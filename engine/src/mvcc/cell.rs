@@ -2,7 +2,7 @@
 
 use super::value::Value;
 use crate::keyed::keyed;
-use crate::layout::Version;
+use crate::layout::{VERSION_MAX, Version};
 use parking_lot::{Mutex, MutexGuard};
 use thin_vec::ThinVec;
 use triomphe::ThinArc;
@@ -35,6 +35,8 @@ pub(super) struct Chain {
 #[derive(Clone, Copy)]
 struct Head(u64);
 
+const _: () = assert!(VERSION_MAX.0 <= Head::VERSION);
+
 impl Head {
     /// The cell was asked for since the eviction hand last passed it.
     const USED: u64 = 1 << 63;
@@ -55,7 +57,7 @@ impl Head {
     }
 
     fn set_version(&mut self, version: Version) {
-        debug_assert_eq!(version.0 & !Self::VERSION, 0, "versions stay below 2^62");
+        debug_assert!(version <= VERSION_MAX);
         self.0 = self.0 & !Self::VERSION | version.0 & Self::VERSION;
     }
 }

@@ -9,8 +9,8 @@ use supervm_engine::layout::{
 use supervm_engine::mvcc::{MvccConfig, MvccStore};
 use supervm_engine::storage::{Entry, Storage};
 use supervm_engine::transfer::{
-    ExportAt, ExportOptions, ParentCheckpoint, checkpoint_incremental, convert, diff, export,
-    restore, verify,
+    ExportAt, ExportOptions, ParentCheckpoint, RestoreOptions, checkpoint_incremental, convert,
+    diff, export, restore, verify,
 };
 use supervm_plugin_sdk::load::Plugin;
 use supervm_plugin_sdk::{Capability, Durability, ErrorKind, OpenMode, WriteBatch};
@@ -106,7 +106,8 @@ fn copying(plugin: &Plugin) {
 
     let other = find("memory").unwrap();
     convert(place(plugin, &source), place(&other, &converted), &mut |_| {}).unwrap();
-    restore(place(plugin, &middle), &[], place(plugin, &restored), &mut |_| {}).unwrap();
+    let options = RestoreOptions::default();
+    restore(place(plugin, &middle), &[], place(plugin, &restored), &options, &mut |_| {}).unwrap();
     let declared = plugin.descriptor().capabilities.unwrap_or_default();
     if declared.has(Capability::ReadOnlyOpen) {
         let read_only = try_open(plugin, &middle, OpenMode::ReadOnly).unwrap();
