@@ -68,7 +68,8 @@ pub struct Meta {
     pub floor: Version,
     /// How much of the past is kept.
     pub history: HistoryMode,
-    /// The accumulator of the state digest; empty when it is not kept.
+    /// The accumulator of the state digest as of `last_version`; empty when there is none: of the empty
+    /// state, or after changes that it did not follow.
     pub accumulator: Vec<u8>,
 }
 

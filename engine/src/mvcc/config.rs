@@ -102,7 +102,9 @@ pub struct MvccConfig {
     pub auto_gc: Option<AutoGcConfig>,
     /// How much of the past the backend keeps; `None` = as it is.
     pub history: Option<HistoryMode>,
-    /// Keep the digest of the state up to date with each commit. 0.5 to 2 us for each entry that is written or replaced, as the processor has it.
+    /// Keep the digest of the state up to date with each commit: 0.5 to 2 us for each entry that is
+    /// written or replaced, as the processor has it. Without it, the first change of the state ends a
+    /// digest that the storage has.
     pub digest: bool,
     /// Memory that cells may take, in bytes, before those leave that are on the backend and that nobody needs. Without a backend all stays.
     pub memory_bytes_max: usize,

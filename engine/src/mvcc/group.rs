@@ -309,7 +309,7 @@ impl Inner {
         let (accumulator, large) = (next.accumulator, next.large);
         Meta::put_last_version(&mut batch, last);
         if let Some(accumulator) = accumulator {
-            Meta::put_accumulator(&mut batch, &accumulator.to_bytes());
+            Meta::put_accumulator(&mut batch, &accumulator);
         }
         let is_appended = beside || group.is_overlapped && batch.len() >= APPENDED_FROM;
         let durability = match is_synced && !is_appended && !mutant(Mutant::SyncSkipped) {

@@ -19,7 +19,7 @@ use crate::layout::{Area, BlockRecord, HistoryMode, Meta, Version, latest_key, s
 use crate::storage::Storage;
 use parking_lot::Mutex;
 use std::cell::RefCell;
-use supervm_plugin_sdk::{ByteBuf, Direction, Result, WriteBatch};
+use supervm_plugin_sdk::{ByteBuf, Direction, ErrorKind, Result, WriteBatch};
 
 pub(super) struct Inner {
     pub(super) config: MvccConfig,
@@ -43,7 +43,8 @@ impl Inner {
         Self::with(config, None, &Meta { history, ..Meta::default() }, None, accumulator)
     }
 
-    /// A store over `storage`. Reads what the storage says of itself, not the state.
+    /// A store over `storage`. Reads the facts about the whole; the state only for a digest that is
+    /// to be kept and that the storage does not have.
     pub(super) fn open(storage: Storage, config: MvccConfig) -> Result<Self> {
         let facts = storage.lock_facts();
         let mut meta = Meta::read(&storage)?;
@@ -57,18 +58,8 @@ impl Inner {
             meta.history = mode;
         }
         let accumulator = match (config.digest, &*meta.accumulator) {
-            (false, []) => None,
-            (false, _) => {
-                // What is not kept up to date must not be taken for the digest later.
-                let mut batch = WriteBatch::new();
-                Meta::put_accumulator(&mut batch, &[]);
-                storage.write(&batch, storage.durability())?;
-                None
-            }
-            (true, []) => {
-                let rows = storage.rows(Area::Latest.range(), Direction::Forward)?;
-                Some(StateAccumulator::of_latest(rows, |_| {})?)
-            }
+            (false, _) => None,
+            (true, []) => Some(computed_accumulator(&storage)?),
             (true, bytes) => Some(StateAccumulator::from_bytes(bytes)?),
         };
         drop(facts);
@@ -186,4 +177,25 @@ pub(super) fn read_stored<R>(
         let is_there = storage.get_into(stored, record)?;
         Ok(use_record(if is_there { Some(split_record(record)?) } else { None }))
     })
+}
+
+/// Adds up the accumulator of the whole state in `storage`, and writes it there so that the next
+/// opening finds it. A storage that is open for reading does not get it.
+fn computed_accumulator(storage: &Storage) -> Result<StateAccumulator> {
+    let rows = storage.rows(Area::Latest.range(), Direction::Forward)?;
+    let accumulator = StateAccumulator::of_latest(rows, |_| {})?;
+    if accumulator == StateAccumulator::default() {
+        return Ok(accumulator);
+    }
+    let mut batch = WriteBatch::new();
+    Meta::put_accumulator(&mut batch, &accumulator.to_bytes());
+    match storage.write(&batch, storage.durability()) {
+        Err(error) if error.kind() == ErrorKind::ReadOnly => {
+            tracing::debug!(
+                "the state digest is computed at each opening: the storage is read-only"
+            );
+        }
+        written => written?,
+    }
+    Ok(accumulator)
 }

@@ -8,10 +8,10 @@
 use super::config::GcConfig;
 use super::large::LargeCommit;
 use crate::digest::StateAccumulator;
-use crate::layout::{BlockRecord, HistoryMode, Meta, Version};
+use crate::layout::{Area, BlockRecord, HistoryMode, Meta, Version};
 use std::collections::VecDeque;
 use std::time::Duration;
-use supervm_plugin_sdk::{BATCH_OPERATIONS_MAX, Error, WriteBatch};
+use supervm_plugin_sdk::{BATCH_OPERATIONS_MAX, Error, Operation, WriteBatch};
 
 /// What is left of a batch for the facts about the whole: versions, a block, an accumulator.
 pub(super) const FACTS_BYTES: usize = 8 << 10;
@@ -26,6 +26,9 @@ pub(super) struct Sequencer {
     pub(super) history: HistoryMode,
     /// Of the state with `last`; `None` when it is not kept.
     pub(super) accumulator: Option<StateAccumulator>,
+    /// Does the storage have an accumulator that nothing carries on? It ends with the first change
+    /// of the state.
+    has_idle_accumulator: bool,
     /// Why nothing can be committed any more.
     pub(super) poison: Option<Error>,
     /// What waits to be written, in order; only the last batch still grows.
@@ -54,8 +57,8 @@ pub(super) struct GroupBatch {
     pub(super) batch: WriteBatch,
     pub(super) last: Version,
     pub(super) last_block: Option<BlockRecord>,
-    /// As of `last`.
-    pub(super) accumulator: Option<StateAccumulator>,
+    /// As of `last`; an empty one ends that of the storage.
+    pub(super) accumulator: Option<Vec<u8>>,
     pub(super) is_synced: bool,
     pub(super) commits: u64,
     /// What is written in parts before the batch, which has then a single commit.
@@ -72,6 +75,7 @@ impl Sequencer {
             last: meta.last_version,
             last_block,
             history: meta.history,
+            has_idle_accumulator: accumulator.is_none() && !meta.accumulator.is_empty(),
             accumulator,
             poison: None,
             batches: VecDeque::new(),
@@ -122,8 +126,12 @@ impl Sequencer {
 
     /// IMPORTANT: called before a later commit changes the accumulator.
     fn close_batch(&mut self) {
-        if let Some(last) = self.batches.back_mut() {
-            last.accumulator.clone_from(&self.accumulator);
+        let Some(last) = self.batches.back_mut() else { return };
+        last.accumulator = self.accumulator.as_ref().map(StateAccumulator::to_bytes);
+        // IMPORTANT: in the batch of the change. An accumulator that is there is that of the state.
+        if self.has_idle_accumulator && (last.large.is_some() || changes_state(&last.batch)) {
+            last.accumulator = Some(Vec::new());
+            self.has_idle_accumulator = false;
         }
     }
 
@@ -179,4 +187,14 @@ impl Sequencer {
             }
         }
     }
+}
+
+/// Does `batch` write or delete a latest value? A block without writes and a change of the history
+/// mode do neither.
+fn changes_state(batch: &WriteBatch) -> bool {
+    let latest = Area::Latest.prefix();
+    batch.iter().any(|operation| match operation {
+        Operation::Put { key, .. } | Operation::Delete { key } => key.starts_with(latest),
+        Operation::DeleteRange { .. } => true,
+    })
 }

@@ -60,11 +60,16 @@ impl MvccStore {
     /// A store over `storage`: what is committed is there, and values come into memory when they are asked for.
     ///
     /// # Behavior
-    /// - Reads what the storage says of itself, not the state; only a digest that was not kept before is computed from all of it.
+    /// - Reads the facts about the whole, not the state. Only a digest that is to be kept and that the
+    ///   storage does not have is computed from all of the state, and written back at once, as durable
+    ///   as the storage was opened to be. On a storage that is open for reading it is not written, and
+    ///   each opening computes it.
+    /// - Without [`MvccConfig::digest`] a digest that the storage has stays, up to the first commit that
+    ///   changes the state, whose batch ends it. The next opening with a digest computes it anew.
     /// - While it is open it is the only one that writes chain state to the storage.
     ///
     /// # Errors
-    /// `Corruption`; what the storage fails with.
+    /// `Corruption`; what the storage fails with, for a digest that could not be written back too.
     pub fn open(storage: Storage, config: MvccConfig) -> Result<Self> {
         Inner::open(storage, config).map(Self::with)
     }

@@ -24,6 +24,7 @@ pub(crate) struct Panel {
     /// The key of which reads wait.
     held_key: Mutex<Option<Vec<u8>>>,
     held_reads: AtomicU64,
+    cursors: AtomicU64,
     gate: Mutex<()>,
     flush_gate: Mutex<()>,
     flushes_begun: AtomicU64,
@@ -76,6 +77,11 @@ impl Panel {
     /// Reads that were asked for and had to wait.
     pub(crate) fn held_reads(&self) -> u64 {
         self.held_reads.load(Ordering::SeqCst)
+    }
+
+    /// How often the backend was asked for a cursor.
+    pub(crate) fn cursors(&self) -> u64 {
+        self.cursors.load(Ordering::SeqCst)
     }
 
     /// From now on writes fail and say this of their effect, which is what they do; `None` = they succeed.
@@ -215,6 +221,7 @@ impl StorageBackend for Probe {
     }
 
     fn cursor(&self, range: KeyRange<'_>, direction: Direction) -> Result<Box<dyn Cursor>> {
+        self.panel.cursors.fetch_add(1, Ordering::SeqCst);
         let content = self.panel.content();
         let within = content.iter().filter(|(key, _)| range.contains(key));
         let mut ahead: Vec<_> = within.map(|(key, value)| (key.clone(), value.clone())).collect();

@@ -7,16 +7,21 @@ use supervm_engine::config::StorageConfig;
 use supervm_engine::layout::Version;
 use supervm_engine::mvcc::{MvccConfig, MvccStore, Txn};
 use supervm_engine::storage::{OpenOptions, Storage};
-use supervm_plugin_sdk::{Direction, ErrorKind, KeyRange, Result, load};
+use supervm_plugin_sdk::{Direction, ErrorKind, KeyRange, OpenMode, Result, load};
 use tempfile::TempDir;
 
 /// A storage of the plugin `name` in `dir`; its options as TOML.
 pub(crate) fn storage(name: &str, dir: &Path, options: &str) -> Storage {
+    storage_with(name, dir, options, OpenMode::Create)
+}
+
+/// As [`storage`], opened in `mode`.
+pub(crate) fn storage_with(name: &str, dir: &Path, options: &str, mode: OpenMode) -> Storage {
     let linked = load::linked().unwrap();
     let plugin = linked.into_iter().find(|plugin| plugin.descriptor().name == name).unwrap();
     let options = toml::from_str(options).unwrap();
     let config = StorageConfig { dir: dir.to_owned(), options, ..StorageConfig::default() };
-    Storage::open(&plugin, OpenOptions::from(&config)).unwrap()
+    Storage::open(&plugin, OpenOptions { mode, ..OpenOptions::from(&config) }).unwrap()
 }
 
 /// A store over the backend `memory`, and where it lies.
