@@ -11,9 +11,9 @@ use supervm_plugin_sdk::Result;
 
 /// Steps of one pruning; with the deletes of a step, more than one commit can make necessary.
 const PRUNE_STEPS_MAX: u64 = 64;
-/// A window is pruned at every so manieth part of it, so that the syncs of pruning are few beside those of the blocks;
+/// Prunings while as many blocks are added as a window has. Each costs syncs beside those of the blocks.
 const PRUNINGS_PER_WINDOW: u64 = 32;
-/// but at least when so many blocks were added.
+/// Maximum number of blocks between two prunings.
 const PRUNE_BLOCKS_MAX: u64 = 64;
 
 /// The state and the past of a node.
@@ -24,10 +24,11 @@ pub(crate) struct Chain {
     mode: HistoryMode,
     /// Held while a block is ended, so that each is ended once, and by the first commit of its number.
     ending: Mutex<()>,
-    /// Held by whoever prunes.
+    /// Held while the past is pruned.
     pruning: Mutex<()>,
-    /// The block after which the past was last pruned.
-    pruned_after: AtomicU64,
+    /// Blocks that were ended since the past was pruned as far as the mode says. The first block after
+    /// opening finds it at its maximum, because what was before is not known.
+    unpruned_blocks: AtomicU64,
 }
 
 impl Chain {
@@ -47,7 +48,7 @@ impl Chain {
             history,
             ending: Mutex::default(),
             pruning: Mutex::default(),
-            pruned_after: AtomicU64::new(0),
+            unpruned_blocks: AtomicU64::new(PRUNE_BLOCKS_MAX),
         })
     }
 
@@ -71,17 +72,19 @@ impl Chain {
         let version = txn.commit_with(CommitOptions { block, ..CommitOptions::default() })?;
         drop(ending);
         if block.is_some() {
-            self.prune_after(number);
+            self.prune_after_block();
         }
         Ok(version)
     }
 
-    /// Runs a block that `run` commits under `number`, alone: no call of the runtime commits meanwhile, so none ends a block.
+    /// Runs a block that `run` commits, alone: no call of the runtime commits meanwhile, so none ends
+    /// a block.
     ///
-    /// IMPORTANT: a call that commits waits for `ending` while the runtime lets no block begin; whoever held it here would wait for that call.
-    pub(crate) fn end_block<T>(&self, number: u64, run: impl FnOnce() -> Result<T>) -> Result<T> {
+    /// IMPORTANT: a call that commits waits for `ending` while the runtime lets no block begin; whoever
+    /// held it here would wait for that call.
+    pub(crate) fn end_block<T>(&self, run: impl FnOnce() -> Result<T>) -> Result<T> {
         let ended = run()?;
-        self.prune_after(number);
+        self.prune_after_block();
         Ok(ended)
     }
 
@@ -89,19 +92,22 @@ impl Chain {
         self.store.last_block().is_none_or(|last| number > last.number)
     }
 
-    /// Prunes what the mode does not keep, now and then. That it failed is no failure of the block, which is committed: it goes on after a
-    /// later one.
-    fn prune_after(&self, number: u64) {
+    /// Prunes what the mode does not keep, once for a number of blocks. A failure is no failure of the
+    /// block, which is committed: a later block tries again.
+    fn prune_after_block(&self) {
         let HistoryMode::Window { blocks } = self.mode else { return };
         let stride = (blocks / PRUNINGS_PER_WINDOW).clamp(1, PRUNE_BLOCKS_MAX);
-        if number < self.pruned_after.load(Ordering::Relaxed).saturating_add(stride) {
+        let unpruned = self.unpruned_blocks.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if unpruned < stride {
             return;
         }
         let Ok(_alone) = self.pruning.try_lock() else { return };
+        // Another pruning may have ended since; blocks that end during this one are for the next.
+        let unpruned = self.unpruned_blocks.load(Ordering::Relaxed);
         let options = PruneOptions { steps_max: Some(PRUNE_STEPS_MAX), ..PruneOptions::default() };
         match self.history.prune_to_mode(options, &mut |_| {}) {
             Ok(report) if report.is_complete => {
-                self.pruned_after.store(number, Ordering::Relaxed);
+                self.unpruned_blocks.fetch_sub(unpruned, Ordering::Relaxed);
             }
             Ok(report) => {
                 tracing::info!(floor = %report.floor, "pruning goes on after the next block")

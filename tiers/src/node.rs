@@ -66,7 +66,8 @@ impl Node {
     /// - The first call that changes something in a block of a number above the last block's ends that block: the state after the block is the
     ///   one that it leaves. Later calls of the same number belong to the next block.
     /// - A call that ends in a trap changes nothing, and deploys nothing. One that changes nothing makes no version of the state.
-    /// - In the history mode `window`, who ends a block also prunes what falls out of the window, now and then.
+    /// - In the history mode `window`, a call that ends a block also prunes what falls out of the window,
+    ///   once for a number of blocks.
     ///
     /// # Errors
     /// `InvalidArgument` for a contract that does not validate, and for a new block of an earlier time than the last; those of the storage.
@@ -130,7 +131,7 @@ impl Node {
     ///
     /// # Behavior
     /// - After a crash the block is there whole or not at all.
-    /// - In the history mode `window`, what falls out of the window is pruned, now and then.
+    /// - In the history mode `window`, what falls out of the window is pruned, once for a number of blocks.
     ///
     /// # Errors
     /// As [`Runtime::run_block`]; `Io` when the threads cannot be started. When the error's effect is `Unknown`, the block is there after
@@ -141,8 +142,7 @@ impl Node {
         transactions: &[BlockTransaction],
     ) -> Result<BlockReceipts> {
         let executor = self.executor()?;
-        self.chain
-            .end_block(block.number, || self.runtime.run_block(executor, block, transactions, None))
+        self.chain.end_block(|| self.runtime.run_block(executor, block, transactions, None))
     }
 
     /// How many threads run the transactions of a block.

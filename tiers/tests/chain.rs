@@ -67,7 +67,7 @@ impl Ledger {
     }
 
     /// A block for each number, in which account 1 gets that number.
-    fn mint_blocks(&self, numbers: std::ops::RangeInclusive<u64>) {
+    fn mint_blocks(&self, numbers: impl IntoIterator<Item = u64>) {
         for number in numbers {
             self.done(number, "mint", &[1, number as i64]);
         }
@@ -194,6 +194,45 @@ fn a_window_is_pruned_as_blocks_are_added_and_without_history_only_the_latest_st
         assert_eq!(refused.kind(), ErrorKind::VersionPruned, "{backend}");
         assert_eq!(ledger.balance_at(22, 1), minted(22));
     }
+}
+
+#[test]
+fn a_window_keeps_the_blocks_that_exist_when_their_numbers_have_gaps() {
+    let place = Place::new();
+    for backend in ["memory", "sqlite"] {
+        let ledger = Ledger::open(place.path(), backend, keeping(HistoryKind::Window, 3));
+        let numbers = [10, 20, 30, 40, 50, 1 << 20, 1 << 40, (1 << 40) + 1];
+        for (index, number) in numbers.into_iter().enumerate() {
+            ledger.done(number, "mint", &[1, 1]);
+            for (earlier, ended) in numbers[..=index].iter().enumerate() {
+                if earlier + 3 > index {
+                    assert_eq!(ledger.balance_at(*ended, 1), earlier as i64 + 1, "{backend}");
+                } else {
+                    let refused = ledger.node.state_at(*ended).unwrap_err();
+                    assert_eq!(refused.kind(), ErrorKind::VersionPruned, "{backend}, {ended}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_long_window_is_pruned_once_for_several_blocks_whatever_their_numbers() {
+    const BLOCKS: u64 = 96;
+    let place = Place::new();
+    let ledger = Ledger::open(place.path(), "memory", keeping(HistoryKind::Window, BLOCKS));
+    let floor = || ledger.node.history().floor().unwrap();
+    let (mut prunings, mut before) = (0, floor());
+    for index in 1..=BLOCKS + 30 {
+        ledger.done(1_000 * index, "mint", &[1, 1]);
+        assert!(floor().0 <= index.saturating_sub(BLOCKS - 1), "block {index}: {}", floor());
+        assert!(floor().0 + BLOCKS + 2 >= index, "block {index}: {}", floor());
+        if index > BLOCKS && floor() > before {
+            prunings += 1;
+        }
+        before = floor();
+    }
+    assert_eq!(prunings, 10, "a thirty-second of the window is 3 blocks");
 }
 
 #[test]

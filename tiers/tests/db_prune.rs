@@ -116,6 +116,26 @@ fn to_mode_keeps_the_blocks_of_the_window() {
 }
 
 #[test]
+fn to_mode_counts_the_blocks_that_exist_and_a_dry_run_says_so() {
+    for backend in ["lmdb", "sqlite"] {
+        let place = Place::new();
+        let dir = place.path().join("supervm-data");
+        let window = HistoryMode::Window { blocks: 3 };
+        CHAIN.load_with(backend, &dir, [10, 20, 30, 40, 50], HistoryMode::Archive);
+        CHAIN.load_with(backend, &dir, [], window);
+        let prune = ["db", "prune", "--to-mode", "--backend", backend];
+        let plan = place.json(&[&prune[..], &["--dry-run"]].concat());
+        assert_eq!((&plan["oldest_version"], &plan["first_block"]), (&3.into(), &30.into()));
+        assert_eq!((&plan["versions"], &plan["blocks"]), (&3.into(), &2.into()));
+        let report = place.json(&prune);
+        assert_eq!((&report["oldest_version"], &report["first_block"]), (&3.into(), &30.into()));
+        let read = [10, 20, 30, 40, 50].map(|block| at(&place, backend, block).code);
+        assert_eq!(read, [1, 1, 0, 0, 0], "{backend}");
+        assert_eq!(place.json(&prune)["deletes"], 0);
+    }
+}
+
+#[test]
 fn a_target_that_is_missing_doubled_or_in_the_future_is_refused() {
     let place = chain("sqlite");
     let before = place.run(&["db", "digest", "--raw"]).stdout;

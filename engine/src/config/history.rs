@@ -14,7 +14,8 @@ pub const HISTORY_BLOCKS_MAX: u64 = i64::MAX as u64;
 pub struct HistoryConfig {
     /// What is kept. Default: what the data directory has, and `none` for a new one.
     pub mode: Option<HistoryKind>,
-    /// The blocks of the mode `window`, 1 to 9223372036854775807; without effect in others. Default: 10000.
+    /// Number of blocks that the mode `window` keeps, counted as they exist and not by their numbers: 1 to
+    /// 9223372036854775807. Without effect in other modes. Default: 10000.
     #[schemars(range(min = 1, max = 9_223_372_036_854_775_807_u64))]
     pub blocks: u64,
 }

@@ -26,6 +26,7 @@ mod as_of;
 mod rows;
 mod versions;
 mod blocks;
+mod window;
 mod prune;
 mod sweep;
 mod mode;
@@ -41,14 +42,20 @@ pub(crate) use view::View;
 
 use crate::layout::{Meta, Version};
 use crate::storage::Storage;
+use parking_lot::Mutex;
+use std::sync::Arc;
 use supervm_plugin_sdk::{Error, ErrorKind, Result};
+use window::Window;
 
 /// The past of the chain state in a storage.
 ///
-/// Cheap to clone; holds nothing but the storage. Every method may be called from any thread, beside commits too.
+/// Cheap to clone; holds the storage and where the window of its last blocks begins. Every method may
+/// be called from any thread, beside commits too.
 #[derive(Debug, Clone)]
 pub struct History {
     storage: Storage,
+    /// The window that was counted last; shared by clones.
+    window: Arc<Mutex<Option<Window>>>,
 }
 
 impl History {
@@ -58,7 +65,7 @@ impl History {
     /// `Corruption` when the facts about the whole do not parse; what the storage fails with.
     pub fn new(storage: Storage) -> Result<Self> {
         Meta::read(&storage)?;
-        Ok(Self { storage })
+        Ok(Self { storage, window: Arc::default() })
     }
 
     /// The storage.

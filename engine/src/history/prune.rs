@@ -105,8 +105,12 @@ impl History {
         self.prune_to(self.version_to_keep(Some(target))?, options, progress)
     }
 
-    /// Gives up what the history mode does not keep: the states before the last blocks of a window, all old values in the mode `none`,
-    /// nothing in an archive, where it finishes a pruning that was stopped.
+    /// Gives up what the history mode does not keep: the states before the last blocks of a window, all
+    /// old values in the mode `none`, nothing in an archive, where it finishes a pruning that was stopped.
+    ///
+    /// A window of N blocks is that of the last N blocks that exist, whatever their numbers are. The
+    /// first call on this `History` and its clones reads N records to find where it begins, later calls
+    /// twice as many as blocks were added.
     ///
     /// # Errors
     /// As [`prune`](Self::prune).
@@ -179,12 +183,10 @@ impl History {
 
     /// The states before the last blocks of a window go, all in the mode `none`, and nothing in an archive.
     fn version_of_mode(&self, meta: &Meta) -> Result<Version> {
-        match (meta.history, meta.last_block) {
-            (HistoryMode::None, _) => Ok(meta.last_version),
-            (HistoryMode::Window { blocks }, Some(last)) if blocks <= last => {
-                self.version_before_block(last - blocks + 1, meta)
-            }
-            (HistoryMode::Window { .. } | HistoryMode::Archive, _) => Ok(Version::ZERO),
+        match meta.history {
+            HistoryMode::None => Ok(meta.last_version),
+            HistoryMode::Window { blocks } => self.version_of_window(blocks),
+            HistoryMode::Archive => Ok(Version::ZERO),
         }
     }
 

@@ -20,9 +20,9 @@ pub enum HistoryMode {
     /// Nothing but the latest state.
     #[default]
     None,
-    /// The states after each of the last blocks.
+    /// The states after each of the last blocks that exist, whatever their numbers are.
     Window {
-        /// How many blocks, at least 1.
+        /// Number of blocks, at least 1.
         blocks: u64,
     },
     /// Everything.

@@ -1,7 +1,7 @@
 //! The list of the rules, and of their tests.
 
 use crate::backend::Backend;
-use crate::{kill, modes, pruning, reading, trace};
+use crate::{kill, modes, pruning, reading, trace, windows};
 
 pub(crate) struct Case {
     pub(crate) id: &'static str,
@@ -66,4 +66,7 @@ pub(crate) const ALL: &[Case] = &[
         Backend::forgets,
     ),
     case("R31", "random_traces_agree_with_the_oracle", trace::random_traces),
+    case("R32", "a_window_counts_the_blocks_that_exist", windows::gaps),
+    case("R33", "a_window_of_more_blocks_than_there_are_gives_nothing_up", windows::short),
+    case("R34", "random_windows_with_random_gaps_keep_the_last_blocks", windows::random),
 ];

@@ -20,6 +20,7 @@ mod pruning;
 mod modes;
 mod kill;
 mod trace;
+mod windows;
 
 use backend::{BACKENDS, Backend};
 use libtest_mimic::{Arguments, Completion, Trial};

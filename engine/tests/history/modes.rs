@@ -7,7 +7,7 @@ use supervm_engine::history::PruneOptions;
 use supervm_engine::layout::{HistoryMode, Meta, Version};
 use supervm_plugin_sdk::{Durability, ErrorKind, WriteBatch};
 
-fn set(world: &mut World, mode: HistoryMode) {
+pub(crate) fn set(world: &mut World, mode: HistoryMode) {
     world.history.set_mode(mode).unwrap();
     if !(mode.keeps_old_values() && world.oracle.mode.keeps_old_values()) {
         world.oracle.floor = world.oracle.last();

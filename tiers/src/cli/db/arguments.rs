@@ -250,7 +250,7 @@ pub(crate) struct PruneArguments {
     /// Keep the state of this time and later ones; seconds since 1970-01-01 UTC
     #[arg(long, value_name = "T", group = "target")]
     pub(crate) before_time: Option<u64>,
-    /// Keep what the directory's history mode keeps
+    /// Keep what the directory's history mode keeps; a window counts the blocks that exist
     #[arg(long, group = "target")]
     pub(crate) to_mode: bool,
     /// Leave the space to the backend, which uses it again
