@@ -30,6 +30,7 @@ pub(crate) const RULES: &[Rule] = &[
     ("an_empty_state_is_exported_and_imported", empty),
     ("an_unfinished_directory_is_no_nodes", unfinished_directory),
     ("a_state_without_a_state_digest_is_checked_by_its_full_one", without_state_digest),
+    ("a_state_imported_without_its_digest_gets_it_when_a_store_keeps_one", no_digest_wanted),
     ("a_file_reads_with_a_reader_of_its_own", own_reader),
 ];
 
@@ -301,6 +302,24 @@ fn without_state_digest(plugin: &Plugin) {
     import(&file, place(plugin, &target), &ImportOptions::default(), &mut |_| {}).unwrap();
     assert_eq!(digest(plugin, &target), report.full_digest.to_string());
     assert!(Meta::read(&open(plugin, &target)).unwrap().accumulator.is_empty());
+}
+
+fn no_digest_wanted(plugin: &Plugin) {
+    let dir = tempfile::tempdir().unwrap();
+    let (target, file) = (dir.path().join("target"), dir.path().join("file"));
+    let mut chain = Chain::new(plugin, &dir.path().join("source"), HistoryMode::None, true);
+    (1..=3).for_each(|number| chain.block(number));
+    export_to(&chain.storage, ExportAt::Latest, &file).unwrap();
+    let kept = Meta::read(&chain.storage).unwrap().accumulator;
+    let options = ImportOptions { state_digest: false, ..ImportOptions::default() };
+    import(&file, place(plugin, &target), &options, &mut |_| {}).unwrap();
+    let storage = open(plugin, &target);
+    assert!(Meta::read(&storage).unwrap().accumulator.is_empty());
+    drop(MvccStore::open(storage.clone(), MvccConfig::default()).unwrap());
+    assert!(Meta::read(&storage).unwrap().accumulator.is_empty(), "none is wanted");
+    let config = MvccConfig { digest: true, ..MvccConfig::default() };
+    drop(MvccStore::open(storage.clone(), config).unwrap());
+    assert!(Meta::read(&storage).unwrap().accumulator == kept, "computed and kept");
 }
 
 /// Reads a file by what `docs/snapshot-format.md` says, and by nothing else.
