@@ -25,6 +25,7 @@ mod view;
 mod as_of;
 mod rows;
 mod versions;
+mod changed;
 mod blocks;
 mod window;
 mod prune;
@@ -32,6 +33,7 @@ mod sweep;
 mod mode;
 
 pub use as_of::AsOf;
+pub use changed::{CHANGED_KEYS_BYTES_MAX, ChangedKeyStream};
 pub use prune::{
     PruneOptions, PruneProgress, PruneReport, PruneTarget, STEP_OPERATIONS_DEFAULT,
     STEP_OPERATIONS_MAX,

@@ -1,13 +1,11 @@
-//! What happened to a key, and which keys a span of versions changed.
+//! The versions of a key.
 
+use super::History;
 use super::view::View;
-use super::{History, check_readable};
 use crate::layout::{
-    ChangedKeys, STATE_LIMITS, Version, change_log_key, history_key, latest_key, split_history_key,
-    split_record,
+    STATE_LIMITS, Version, history_key, latest_key, split_history_key, split_record,
 };
-use std::collections::BTreeSet;
-use supervm_plugin_sdk::{ByteBuf, Direction, Error, ErrorKind, KeyRange, Result, check_key};
+use supervm_plugin_sdk::{ByteBuf, Direction, KeyRange, Result, check_key};
 
 /// What a key was for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,42 +54,6 @@ impl History {
         let newest = values.last().map(|newest| newest.version);
         values.extend(latest.filter(|latest| newest.is_none_or(|newest| newest < latest.version)));
         Ok(with_deletions(values))
-    }
-
-    /// The keys that the versions in `(from, to]` wrote or deleted.
-    ///
-    /// # Behavior
-    /// A key is there although it is again what it was. All keys are in memory at once.
-    ///
-    /// # Errors
-    /// `VersionPruned` when `from` is below the [`floor`](Self::floor); `InvalidArgument` when `to` is above the newest version or below
-    /// `from`; `Unsupported` where no old values are kept; `Corruption`; what the storage fails with.
-    pub fn changed_keys(&self, from: Version, to: Version) -> Result<BTreeSet<Vec<u8>>> {
-        let view = View::new(&self.storage)?;
-        let meta = view.meta()?;
-        if !meta.history.keeps_old_values() {
-            let refused = "the history mode is \"none\", which keeps no list of changes; use \"window\" or \"archive\"";
-            return Err(Error::new(ErrorKind::Unsupported, "list changed keys", refused));
-        }
-        check_readable(from, &meta)?;
-        check_readable(to, &meta)?;
-        if to < from {
-            let refused = format!("versions go up, but {to} comes before {from}");
-            return Err(Error::new(ErrorKind::InvalidArgument, "list changed keys", refused));
-        }
-        let mut keys = BTreeSet::new();
-        let (start, end) = (change_log_key(from.next(), 0), change_log_key(to.next(), 0));
-        let mut rows = view.rows(KeyRange::new(&start, Some(&end)), Direction::Forward)?;
-        while let Some((_, part)) = rows.next()? {
-            for key in ChangedKeys::new(part) {
-                let key = key?;
-                if !keys.contains(key) {
-                    keys.insert(key.to_vec());
-                }
-            }
-        }
-        view.confirm(from)?;
-        Ok(keys)
     }
 }
 

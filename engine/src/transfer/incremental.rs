@@ -20,7 +20,7 @@ use super::progress::{Meter, OnProgress, Phase};
 use super::reader::{Failure, Reader};
 use super::writer::{Finished, Packing, Writer, Written, write_chunks};
 use crate::digest::StateAccumulator;
-use crate::history::History;
+use crate::history::{CHANGED_KEYS_BYTES_MAX, ChangedKeyStream, View};
 use crate::layout::{
     Area, BlockRecord, Meta, block_key, change_log_key, history_prefix, latest_key,
 };
@@ -82,6 +82,8 @@ pub struct IncrementalReport {
 /// - Complete or absent: written to `.<name>.partial` beside it and renamed. A later run begins anew.
 /// - Commits may go on meanwhile; pruning to past the parent may make it fail.
 /// - Costs what changed, when the store keeps a state digest; without one, both states are read whole for theirs.
+/// - Holds at most [`CHANGED_KEYS_BYTES_MAX`] of changed keys in memory. When there are more, the lists of changed keys are read
+///   several times: three or four times for each such part of the keys.
 /// - `on_progress` is told bytes before compression.
 ///
 /// # Errors
@@ -95,6 +97,20 @@ pub fn checkpoint_incremental(
     options: &ExportOptions,
     on_progress: OnProgress<'_>,
 ) -> Result<IncrementalReport> {
+    let keys_bytes_max = CHANGED_KEYS_BYTES_MAX;
+    checkpoint_within(storage, parent_checkpoint, dir, options, keys_bytes_max, on_progress)
+}
+
+/// [`checkpoint_incremental`] with at most `keys_bytes_max` of changed keys in memory. For tests.
+#[doc(hidden)]
+pub fn checkpoint_within(
+    storage: &Storage,
+    parent_checkpoint: ParentCheckpoint<'_>,
+    dir: &Path,
+    options: &ExportOptions,
+    keys_bytes_max: usize,
+    on_progress: OnProgress<'_>,
+) -> Result<IncrementalReport> {
     let packing = options.packing()?;
     if dir.symlink_metadata().is_ok() {
         let refused = "the directory exists; name one that does not";
@@ -106,7 +122,8 @@ pub fn checkpoint_incremental(
     fs::create_dir_all(&partial).map_err(|error| Error::io("checkpoint", error))?;
     let mut meter = Meter::new(on_progress);
     let written = Known::of(parent_checkpoint, &partial.join("parent"))
-        .and_then(|known| write(storage, known, &partial, packing, &mut meter))
+        .and_then(|known| Changes::new(storage, known, keys_bytes_max))
+        .and_then(|changes| write(changes, &partial, packing, &mut meter))
         .and_then(|report| {
             let renamed = fs::rename(&partial, dir).and_then(|()| sync_dir(parent_dir(dir)));
             renamed.map(|()| report).map_err(|error| Error::io("checkpoint", error))
@@ -202,33 +219,31 @@ pub(super) fn digests(
 }
 
 fn write(
-    storage: &Storage,
-    known: Known,
+    mut changes: Changes,
     partial: &Path,
     packing: Packing,
     meter: &mut Meter<'_>,
 ) -> Result<IncrementalReport> {
-    let changes = Changes::new(storage, known)?;
-    let about = changes.keys.len() as u64;
-    meter.begin(Phase::Copying, Some(about), None);
+    meter.begin(Phase::Copying, changes.header.entries_about, None);
     let path: PathBuf = partial.join(CHANGES_FILE);
     let io = |error| Error::io("write checkpoint", error);
     let file = File::create(&path).map_err(io)?;
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, &file);
-    let bytes = changes.header.to_bytes();
+    let header = changes.header.clone();
+    let bytes = header.to_bytes();
     out.write_all(&bytes).map_err(io)?;
     let hash = *bytes.last_chunk().expect("a header ends in its hash");
     let written = Written::header(hash, bytes.len());
     let full = changes.full_digest.unwrap_or_default();
     let finished =
-        write_chunks(&mut out, &changes.header, written, packing, meter, Some(full), |writer| {
+        write_chunks(&mut out, &header, written, packing, meter, Some(full), |writer| {
             changes.put_all(writer)
         })?;
     drop(out);
     file.sync_all().and_then(|()| sync_dir(partial)).map_err(io)?;
     let Finished { trailer: Trailer { counts, snapshot_digest, .. }, id, file_bytes } = finished;
     let snapshot_digest = Digest(snapshot_digest);
-    Ok(IncrementalReport { header: changes.header, counts, snapshot_digest, id, file_bytes })
+    Ok(IncrementalReport { header, counts, snapshot_digest, id, file_bytes })
 }
 
 /// What changed, of one moment.
@@ -237,20 +252,21 @@ struct Changes {
     header: Header,
     full_digest: Option<Hash>,
     parent: Parent,
-    /// The keys of chain state that changed, sorted.
-    keys: BTreeSet<Vec<u8>>,
+    /// The keys of chain state that changed, in order; each use rewinds it first.
+    keys: ChangedKeyStream,
     code: BTreeSet<Vec<u8>>,
 }
 
 impl Changes {
-    fn new(storage: &Storage, known: Known) -> Result<Self> {
+    fn new(storage: &Storage, known: Known, keys_bytes_max: usize) -> Result<Self> {
         let Known { chain_id, parent, code } = known;
         let snapshot = storage.snapshot()?;
         let meta = Meta::read_with(|key| snapshot.get(key))?;
         check_parent(storage, chain_id, &parent, &meta)?;
         check_finished(&meta, "checkpoint", |range| snapshot.rows(range, Direction::Forward))?;
-        let keys =
-            History::new(storage.clone())?.changed_keys(parent.version, meta.last_version)?;
+        let view = View::Moment(snapshot.clone());
+        let mut keys =
+            ChangedKeyStream::new(view, parent.version, meta.last_version, keys_bytes_max)?;
         let (state_digest, full_digest) =
             digests(&meta, || snapshot.rows(Area::Latest.range(), Direction::Forward))?;
         let block = match meta.last_block {
@@ -272,13 +288,13 @@ impl Changes {
             state_digest,
             history: Some(meta.history),
             parent: Some(parent.clone()),
-            entries_about: Some(keys.len() as u64),
+            entries_about: Some(keys.count_keys()?),
             written_by: env!("CARGO_PKG_VERSION").to_owned(),
         };
         Ok(Self { snapshot, header, full_digest, parent, keys, code })
     }
 
-    fn put_all(&self, writer: &mut Writer<'_, '_, '_>) -> Result<()> {
+    fn put_all(&mut self, writer: &mut Writer<'_, '_, '_>) -> Result<()> {
         self.put_latest(writer)?;
         self.put_history(writer)?;
         let from = self.parent.version.next();
@@ -289,25 +305,38 @@ impl Changes {
     }
 
     /// The new values, then the keys that are gone.
-    fn put_latest(&self, writer: &mut Writer<'_, '_, '_>) -> Result<()> {
+    fn put_latest(&mut self, writer: &mut Writer<'_, '_, '_>) -> Result<()> {
         let (mut stored, mut record) = (Vec::new(), ByteBuf::new());
-        let mut deleted = Vec::new();
-        for key in &self.keys {
+        let mut has_deleted = false;
+        self.keys.rewind();
+        while let Some(key) = self.keys.next()? {
             latest_key(key, &mut stored);
             if self.snapshot.get_into(&stored, &mut record)? {
                 writer.put(Kind::State, key, &record)?;
             } else {
-                deleted.push(key);
+                has_deleted = true;
             }
         }
-        deleted.into_iter().try_for_each(|key| writer.put(Kind::Deleted, key, &[]))
+        if !has_deleted {
+            return Ok(());
+        }
+        // Looked up again rather than remembered: they may be as many as all keys.
+        self.keys.rewind();
+        while let Some(key) = self.keys.next()? {
+            latest_key(key, &mut stored);
+            if !self.snapshot.get_into(&stored, &mut record)? {
+                writer.put(Kind::Deleted, key, &[])?;
+            }
+        }
+        Ok(())
     }
 
     /// The old values that were superseded after the parent.
-    fn put_history(&self, writer: &mut Writer<'_, '_, '_>) -> Result<()> {
+    fn put_history(&mut self, writer: &mut Writer<'_, '_, '_>) -> Result<()> {
         let area = Area::History.range();
         let mut prefix = Vec::new();
-        for key in &self.keys {
+        self.keys.rewind();
+        while let Some(key) = self.keys.next()? {
             history_prefix(key, &mut prefix);
             let end = prefix_successor(&prefix);
             prefix.extend_from_slice(&self.parent.version.next().0.to_be_bytes());

@@ -49,6 +49,8 @@ pub use expected::{Expected, ExpectedBlock};
 pub use export::{ExportAt, ExportOptions, ExportReport, export, export_stream};
 pub use format::{BlockHeader, Content, Counts, FORMAT_VERSION, Header, Parent, Trailer};
 pub use import::{ImportOptions, ImportReport, import, import_stream};
+#[doc(hidden)]
+pub use incremental::checkpoint_within;
 pub use incremental::{CHANGES_FILE, IncrementalReport, ParentCheckpoint, checkpoint_incremental};
 pub use place::Place;
 pub use progress::{OnProgress, Phase, Progress, Resumed};

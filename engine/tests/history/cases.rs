@@ -1,7 +1,7 @@
 //! The list of the rules, and of their tests.
 
 use crate::backend::Backend;
-use crate::{kill, modes, pruning, reading, trace, windows};
+use crate::{changed, kill, modes, pruning, reading, trace, windows};
 
 pub(crate) struct Case {
     pub(crate) id: &'static str,
@@ -69,4 +69,6 @@ pub(crate) const ALL: &[Case] = &[
     case("R32", "a_window_counts_the_blocks_that_exist", windows::gaps),
     case("R33", "a_window_of_more_blocks_than_there_are_gives_nothing_up", windows::short),
     case("R34", "random_windows_with_random_gaps_keep_the_last_blocks", windows::random),
+    case("R35", "changed_keys_in_little_memory_are_the_same_and_in_order", changed::little_memory),
+    case("R36", "a_stream_of_changed_keys_outlives_pruning_or_says_so", changed::pruned_meanwhile),
 ];

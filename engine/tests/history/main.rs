@@ -21,6 +21,7 @@ mod modes;
 mod kill;
 mod trace;
 mod windows;
+mod changed;
 
 use backend::{BACKENDS, Backend};
 use libtest_mimic::{Arguments, Completion, Trial};

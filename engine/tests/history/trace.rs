@@ -88,7 +88,7 @@ fn step(mut world: World, backend: &Backend, random: &mut Random) -> World {
     world
 }
 
-fn commit(world: &mut World, random: &mut Random) {
+pub(crate) fn commit(world: &mut World, random: &mut Random) {
     let changes: Vec<(Vec<u8>, Option<Vec<u8>>)> = (0..random.below(7))
         .map(|_| {
             let value = (random.below(3) > 0).then(|| random.next().to_be_bytes()[..3].to_vec());

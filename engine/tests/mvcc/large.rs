@@ -399,3 +399,27 @@ fn a_commit_above_its_bound_is_refused_and_leaves_nothing() {
     assert_eq!(entries(&mut store.begin(), KeyRange::ALL, Direction::Forward, 1).len(), 1);
     assert_eq!(put(&store, &[("more", "1")]), last.next());
 }
+
+/// The digest that a storage keeps ends with the first change of a store that keeps none, also when
+/// that change is written in parts.
+#[test]
+fn a_large_commit_without_a_digest_ends_the_one_that_is_kept() {
+    let place = Place::new();
+    prepare(&place.open(HistoryMode::None).unwrap());
+    let without = MvccConfig { digest: false, ..config(HistoryMode::None) };
+    let store = MvccStore::open(place.storage(), without).unwrap();
+    commit_large(&store).unwrap();
+    drop(store);
+    let store = place.open(HistoryMode::None).unwrap();
+    let other = Place::new();
+    let undisturbed = other.open(HistoryMode::None).unwrap();
+    prepare(&undisturbed);
+    commit_large(&undisturbed).unwrap();
+    for store in [&store, &undisturbed] {
+        let mut txn = store.begin();
+        txn.write(b"end", b"1").unwrap();
+        commit(txn, 1_000).unwrap();
+    }
+    let digest = |store: &MvccStore| store.last_block().unwrap().digest;
+    assert_eq!(digest(&store), digest(&undisturbed));
+}

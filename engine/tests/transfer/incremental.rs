@@ -9,7 +9,7 @@ use supervm_engine::layout::HistoryMode;
 use supervm_engine::storage::Storage;
 use supervm_engine::transfer::{
     CHANGES_FILE, ExportOptions, IncrementalReport, ParentCheckpoint, RestoreOptions,
-    RestoreReport, checkpoint_incremental, restore, verify,
+    RestoreReport, checkpoint_incremental, checkpoint_within, restore, verify,
 };
 use supervm_plugin_sdk::load::Plugin;
 use supervm_plugin_sdk::{ErrorKind, Result};
@@ -20,6 +20,7 @@ pub(crate) const RULES: &[Rule] = &[
     ("a_changed_link_is_refused_and_nothing_is_left", tampering),
     ("a_link_that_is_left_out_or_exchanged_is_refused", exchanging),
     ("changes_that_are_not_known_are_refused", unknown),
+    ("a_checkpoint_in_little_memory_has_the_same_bytes", little_memory),
 ];
 
 /// A full checkpoint at block 2 and incremental ones after blocks 3, 4 and 5.
@@ -200,4 +201,30 @@ fn unknown(plugin: &Plugin) {
     assert_eq!(kind(&refused), ErrorKind::NotFound);
     let left = names(dir.path());
     assert!(left.iter().all(|name| !name.contains("link")), "{left:?}");
+}
+
+fn little_memory(plugin: &Plugin) {
+    for has_digest in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let source = dir.path().join("source");
+        let mut chain = Chain::new(plugin, &source, HistoryMode::Archive, has_digest);
+        chain.block(1);
+        let full = dir.path().join("full");
+        chain.storage.checkpoint(&full).unwrap();
+        (2..=5).for_each(|number| chain.block(number));
+        let usual = dir.path().join("usual");
+        let report = take(plugin, &chain.storage, &full, &usual).unwrap();
+        assert!(report.counts.deleted > 1, "{:?}", report.counts);
+        let expected = fs::read(usual.join(CHANGES_FILE)).unwrap();
+        for keys_bytes_max in [0, 1_000] {
+            let parent = ParentCheckpoint::at(place(plugin, &full));
+            let options = ExportOptions::default();
+            let little = dir.path().join(format!("little-{keys_bytes_max}"));
+            let storage = &chain.storage;
+            checkpoint_within(storage, parent, &little, &options, keys_bytes_max, &mut |_| {})
+                .unwrap();
+            assert!(fs::read(little.join(CHANGES_FILE)).unwrap() == expected, "{keys_bytes_max}");
+        }
+        chain.close();
+    }
 }
