@@ -13,8 +13,10 @@ use crate::block::{
 use crate::layout::Version;
 use crate::mvcc::{Acknowledgement, Block};
 use crate::state::Changes;
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::panic::resume_unwind;
+use std::thread::{self, available_parallelism};
 use supervm_plugin_sdk::host::Address;
 use supervm_plugin_sdk::{ErrorKind, Result};
 
@@ -78,9 +80,12 @@ impl Runtime {
         transactions: &[BlockTransaction],
         acknowledgement: Option<Acknowledgement>,
     ) -> Result<BlockReceipts> {
-        // IMPORTANT: before the contracts are looked up, so that none is deployed between that and the block's end.
+        // Outside of the turn, for a contract that is not in memory can take seconds to compile.
+        let mut calls = Calls::new(self, block, transactions)?;
         let _alone = self.0.turns.alone("run block")?;
-        let calls = Calls::new(self, block, transactions)?;
+        // IMPORTANT: within the turn, so that the contracts are those at the block's beginning. One
+        // that was found stays deployed.
+        calls.find_contracts()?;
         let mut tries = TRIES_MAX;
         loop {
             tries -= 1;
@@ -122,11 +127,43 @@ impl<'a> Calls<'a> {
         for (index, transaction) in transactions.iter().enumerate() {
             let checked = runtime.check_bounds(&transaction.arguments, &calls.context(transaction));
             checked.map_err(|error| error.with("transaction", index))?;
-            if let Entry::Vacant(place) = calls.contracts.entry(transaction.contract) {
-                place.insert(runtime.deployed(&transaction.contract)?);
+            calls.contracts.entry(transaction.contract).or_default();
+        }
+        calls.find_contracts()?;
+        Ok(calls)
+    }
+
+    /// Finds the contracts that were not found before. Those that are not in memory are loaded or
+    /// compiled on several threads, because that can take seconds. They are not the compiler's own
+    /// threads: one of these could wait for a compilation that needs it.
+    fn find_contracts(&mut self) -> Result<()> {
+        let runtime = self.runtime;
+        let mut missing = Vec::new();
+        for (address, place) in self.contracts.iter_mut().filter(|(_, place)| place.is_none()) {
+            *place = runtime.0.in_memory(address);
+            if place.is_none() {
+                missing.push((address, place));
             }
         }
-        Ok(calls)
+        let threads = available_parallelism().map_or(1, usize::from).min(missing.len());
+        let missing = Mutex::new(missing);
+        let find = || -> Result<()> {
+            loop {
+                let Some((address, place)) = missing.lock().pop() else { return Ok(()) };
+                *place = runtime.deployed(address)?;
+            }
+        };
+        if threads <= 1 {
+            return find();
+        }
+        thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(find)).collect();
+            let found = find();
+            let joined = others
+                .into_iter()
+                .map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            joined.fold(found, Result::and)
+        })
     }
 
     fn context(&self, transaction: &BlockTransaction) -> CallContext {

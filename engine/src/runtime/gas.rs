@@ -4,6 +4,7 @@
 //! block, and whether it can still pay is looked at where it is entered, at the head of each loop, before each operation whose
 //! work depends on an operand, and wherever it calls the host.
 
+use super::compile_cost;
 use super::link::PackRow;
 use sha2::{Digest, Sha256};
 use wasmtime::{OperatorCost, VariableOperatorCost};
@@ -19,6 +20,8 @@ pub(super) const SCAN_PENDING_ENTRY: u64 = 100;
 pub(super) const SCAN_REMOVED_KEY: u64 = 300;
 /// A call from a host function back into the contract.
 pub(super) const GUEST_CALL: u64 = 100;
+/// A unit of work to compile a contract, which is about a microsecond.
+const COMPILE_UNIT: u64 = 100;
 
 macro_rules! operator_costs {
     ($($cost:literal: $($operator:ident)*;)*) => {
@@ -86,6 +89,11 @@ pub(super) fn instance(pages: u64) -> u64 {
     INSTANCE + pages * u64::from(VARIABLE.memory_grow_per_page)
 }
 
+/// The price of compiling a contract of so many units of work.
+pub(super) fn compile(units: u64) -> u64 {
+    units * COMPILE_UNIT
+}
+
 /// The price of each instruction, for the compiler.
 pub(super) fn operator_costs() -> OperatorCost {
     let mut costs = OperatorCost::new();
@@ -131,6 +139,8 @@ pub(super) fn schedule_hash<'a>(rows: impl Iterator<Item = &'a PackRow>) -> [u8;
     for price in [INSTANCE, SCAN_PENDING_ENTRY, SCAN_REMOVED_KEY, GUEST_CALL] {
         hash.update(price.to_le_bytes());
     }
+    hash.update(compile_cost::VERSION.to_le_bytes());
+    hash.update(COMPILE_UNIT.to_le_bytes());
     let mut rows: Vec<_> = rows.collect();
     rows.sort_by_key(|row| (&row.module, row.function.name()));
     rows.into_iter().for_each(|row| pack_row(&mut hash, row));
@@ -193,7 +203,7 @@ mod tests {
         let engine_only = schedule_hash(std::iter::empty());
         assert_eq!(
             hex::encode(engine_only),
-            "b2d8ade6b2438d5a673e4e5a0dc34a63f09347a1ac526e62c35b641dcc647ebd",
+            "57ce43a9dfcabb98850c1ac9a6608fdad82ef07837a871a8a433b86d00cff63f",
             "a new schedule needs a new SCHEDULE_VERSION"
         );
     }

@@ -14,6 +14,7 @@ mod receipt;
 mod arguments;
 mod pool;
 mod gas;
+mod compile_cost;
 mod validate;
 mod machine;
 mod module;
@@ -50,4 +51,14 @@ pub fn configured_engine(
 ) -> supervm_plugin_sdk::Result<wasmtime::Engine> {
     config.check()?;
     Ok(machine::machine(config)?.engine.clone())
+}
+
+/// Units of work to compile `wasm`, which is checked against nothing but the specification and the bounds of that work, for tests of them.
+///
+/// # Errors
+/// `InvalidArgument` with what is wrong and what would be accepted.
+#[doc(hidden)]
+pub fn compile_units(wasm: &[u8]) -> supervm_plugin_sdk::Result<u64> {
+    let features = validate::FEATURES | wasmparser::WasmFeatures::FLOATS;
+    validate::instructions(wasm, features)
 }

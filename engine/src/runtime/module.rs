@@ -20,6 +20,8 @@ pub(super) struct Compiled {
     pub(super) instance: InstancePre<Frame>,
     /// Gas for an instance of it.
     pub(super) instance_gas: u64,
+    /// Gas for compiling it.
+    pub(super) compile_gas: u64,
     /// The runtime that linked it.
     pub(super) runtime: u64,
 }
@@ -53,6 +55,12 @@ impl Module {
     /// The functions that can be called, by name: those of integers, with at most one result.
     pub fn exports(&self) -> impl Iterator<Item = (&str, &Signature)> {
         self.0.exports.iter().map(|(name, export)| (name.as_str(), &export.signature))
+    }
+
+    /// Gas that compiling the contract is worth, the same on every node: the price of deploying it, for a chain that charges for
+    /// deployments. Calls do not pay it.
+    pub fn compile_gas(&self) -> u64 {
+        self.0.compile_gas
     }
 
     /// Bytes of machine code.

@@ -100,10 +100,15 @@ impl Shared {
         self.cache.get_or_compile(&hash, || self.compile(&wasm, &hash))
     }
 
+    /// The contract at `address`, when it is known to be deployed and compiled.
+    pub(super) fn in_memory(&self, address: &Address) -> Option<Module> {
+        let hash = self.deployed.read().get(address).copied()?;
+        self.cache.get(&hash)
+    }
+
     /// The contract at `address`, when it is deployed.
     pub(super) fn deployed(&self, address: &Address) -> Result<Option<Module>> {
-        let known = self.deployed.read().get(address).copied();
-        if let Some(module) = known.and_then(|hash| self.cache.get(&hash)) {
+        if let Some(module) = self.in_memory(address) {
             return Ok(Some(module));
         }
         let mut wasm = ByteBuf::new();
@@ -156,7 +161,7 @@ impl Shared {
     }
 
     fn compile(&self, wasm: &[u8], hash: &CodeHash) -> Result<Module> {
-        validate::validate(wasm, &self.config, &self.packs)?;
+        let units = validate::validate(wasm, &self.config, &self.packs)?;
         let engine = &self.machine.engine;
         let key = self.artifact_key(hash);
         let kept = self.artifacts.as_ref().and_then(|artifacts| artifacts.load(engine, &key));
@@ -183,6 +188,7 @@ impl Shared {
             memory: module::memory(&compiled),
             instance,
             instance_gas: gas::instance(module::initial_pages(&compiled)),
+            compile_gas: gas::compile(units),
             runtime: self.id,
         })))
     }

@@ -1,11 +1,14 @@
 //! What a contract's binary may contain.
 
+use super::compile_cost::{self, Exceeded, FunctionCost};
 use super::link::Packs;
 use crate::config::ExecutionConfig;
 use supervm_plugin_sdk::host::ValueType;
 use supervm_plugin_sdk::{Error, ErrorKind, Result};
 use wasmparser::{
-    ExternalKind, FuncType, Import, Parser, Payload, TypeRef, ValType, Validator, WasmFeatures,
+    BlockType, CompositeInnerType, ExternalKind, FuncType, FuncValidator, FuncValidatorAllocations,
+    FunctionBody, Import, Operator, Parser, Payload, TypeRef, ValType, ValidPayload, Validator,
+    ValidatorResources, WasmFeatures, WasmModuleResources,
 };
 
 /// Memories of a contract.
@@ -28,7 +31,7 @@ const ELEMENT_SEGMENTS_MAX: u32 = 1_024;
 pub(super) const MEMORY: &str = "memory";
 
 /// The proposals that a contract may use; those that the compiler is configured for.
-const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
+pub(super) const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
     .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
     .union(WasmFeatures::SIGN_EXTENSION)
     .union(WasmFeatures::REFERENCE_TYPES)
@@ -37,11 +40,11 @@ const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
     .union(WasmFeatures::BULK_MEMORY_OPT)
     .union(WasmFeatures::MULTI_VALUE);
 
-/// Is `wasm` a contract that can run with these packs within these limits?
+/// Checks that `wasm` is a contract that can run with these packs within these limits. Returns the units of work to compile it.
 ///
 /// # Errors
 /// `InvalidArgument` with what is wrong and what would be accepted.
-pub(super) fn validate(wasm: &[u8], config: &ExecutionConfig, packs: &Packs) -> Result<()> {
+pub(super) fn validate(wasm: &[u8], config: &ExecutionConfig, packs: &Packs) -> Result<u64> {
     at_most("module bytes", wasm.len() as u64, config.module_bytes_max.0)?;
     let mut features = FEATURES;
     features.set(WasmFeatures::FLOATS, config.allow_floats);
@@ -50,13 +53,97 @@ pub(super) fn validate(wasm: &[u8], config: &ExecutionConfig, packs: &Packs) -> 
     for payload in Parser::new(0).parse_all(wasm) {
         shape.payload(&payload.map_err(malformed)?)?;
     }
-    Validator::new_with_features(features).validate_all(wasm).map_err(malformed)?;
+    let units = instructions(wasm, features)?;
     match shape.pointers {
         Some(function) if !shape.memory => Err(refused(format!(
             "the contract imports {function}, which takes a pointer, but exports no memory named \"{MEMORY}\"; export its memory under that name"
         ))),
-        _ => Ok(()),
+        _ => Ok(units),
     }
+}
+
+/// Validates the whole binary. Returns the units of work to compile its functions.
+pub(super) fn instructions(wasm: &[u8], features: WasmFeatures) -> Result<u64> {
+    let mut validator = Validator::new_with_features(features);
+    let mut allocations = FuncValidatorAllocations::default();
+    let mut functions = Vec::new();
+    let mut parser = Parser::new(0);
+    parser.set_features(features);
+    for payload in parser.parse_all(wasm) {
+        let payload = payload.map_err(malformed)?;
+        if let ValidPayload::Func(function, body) =
+            validator.payload(&payload).map_err(malformed)?
+        {
+            functions.push((function, body));
+        }
+    }
+    let mut units = 0;
+    for (function, body) in functions {
+        let mut function = function.into_validator(allocations);
+        units += function_units(&mut function, &body)?;
+        let most = compile_cost::MODULE_UNITS_MAX;
+        at_most("units of work to compile", units, most)?;
+        allocations = function.into_allocations();
+    }
+    Ok(units)
+}
+
+/// Validates a function. Returns the units of work to compile it.
+fn function_units(
+    function: &mut FuncValidator<ValidatorResources>,
+    body: &FunctionBody<'_>,
+) -> Result<u64> {
+    let index = function.index();
+    let exceeded = |Exceeded { what, found, most }| {
+        refused(format!(
+            "the contract's function {index} has {found} {what}; at most {most} are accepted"
+        ))
+    };
+    let mut reader = body.get_binary_reader();
+    function.read_locals(&mut reader).map_err(malformed)?;
+    let mut cost = FunctionCost::new(function.len_locals());
+    while !reader.eof() {
+        let offset = reader.original_position();
+        let operator = reader.peek_operator(&function.visitor(offset)).map_err(malformed)?;
+        let arity = arity(&operator, function.resources());
+        let before = function.operand_stack_height();
+        reader
+            .visit_operator(&mut function.visitor(offset))
+            .map_err(malformed)?
+            .map_err(malformed)?;
+        let height = before.max(function.operand_stack_height());
+        cost.instruction(&operator, height.into(), arity).map_err(exceeded)?;
+    }
+    reader.finish_expression(&function.visitor(reader.original_position())).map_err(malformed)?;
+    let units = cost.units();
+    compile_cost::at_most("units of work to compile", units, compile_cost::FUNCTION_UNITS_MAX)
+        .map_err(exceeded)?;
+    Ok(units)
+}
+
+/// The numbers of values that a construct, or a called function, takes and leaves; none for other instructions.
+fn arity(operator: &Operator<'_>, types: &ValidatorResources) -> (u64, u64) {
+    let of_type = |index: u32| {
+        let CompositeInnerType::Func(kind) = &types.sub_type_at(index)?.composite_type.inner else {
+            return None;
+        };
+        Some((kind.params().len() as u64, kind.results().len() as u64))
+    };
+    let arity = match operator {
+        Operator::Block { blockty } | Operator::Loop { blockty } | Operator::If { blockty } => {
+            match blockty {
+                BlockType::Empty => None,
+                BlockType::Type(_) => Some((0, 1)),
+                BlockType::FuncType(index) => of_type(*index),
+            }
+        }
+        Operator::Call { function_index } => {
+            types.type_index_of_function(*function_index).and_then(of_type)
+        }
+        Operator::CallIndirect { type_index, .. } => of_type(*type_index),
+        _ => None,
+    };
+    arity.unwrap_or_default()
 }
 
 /// What is known of the module while its sections pass by.
