@@ -6,9 +6,7 @@ use crate::random::SplitMix;
 use serde::Serialize;
 use std::hint::spin_loop;
 use std::time::{Duration, Instant};
-use supervm_engine::block::{
-    BlockExecutor, BlockStats, BlockView, Ran, Refusal, Transactions,
-};
+use supervm_engine::block::{BlockExecutor, BlockStats, BlockView, Ran, Refusal, Transactions};
 use supervm_engine::mvcc::{Block, MvccStore};
 use supervm_engine::state::StateView;
 use supervm_plugin_sdk::{ByteBuf, Result};
