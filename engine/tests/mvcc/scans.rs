@@ -261,11 +261,11 @@ fn a_scan_sees_own_writes_among_many_others_and_no_longer_after_a_rollback() {
             let reverse = entries(txn, KeyRange::ALL, Direction::Reverse, usize::MAX);
             assert_eq!(reverse, expected);
         };
-        let stored = |n: u32| (n % 2 == 0).then_some("stored");
+        let stored = |n: u32| n.is_multiple_of(2).then_some("stored");
         let mut txn = store.begin();
         check(&mut txn, &stored);
         (0..1_200).filter(|n| n % 3 == 0).for_each(|n| write(&mut txn, &key(n), "own"));
-        let first = |n: u32| if n % 3 == 0 { Some("own") } else { stored(n) };
+        let first = |n: u32| if n.is_multiple_of(3) { Some("own") } else { stored(n) };
         check(&mut txn, &first);
         let savepoint = txn.savepoint();
         (0..1_200).filter(|n| n % 5 == 0).for_each(|n| delete(&mut txn, &key(n)));

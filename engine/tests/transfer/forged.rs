@@ -2,7 +2,7 @@
 
 use crate::Rule;
 use crate::files::export_to;
-use crate::forger::{BLOCK, CONTRACT, Forged, OLD_VALUE, STATE};
+use crate::forger::{BLOCK, CONTRACT, Entry, Forged, OLD_VALUE, STATE};
 use crate::support::{Chain, archive, kind, open, place, text};
 use serde_json::{Value, json};
 use std::fs;
@@ -306,7 +306,7 @@ fn mutants(original: &Forged) -> Vec<(String, Forged)> {
         changed.push((what, other));
     }
     for position in 0..original.entries.len() {
-        let mut edit = |what: &str, edit: &dyn Fn(&mut (u32, Vec<u8>, Vec<u8>))| {
+        let mut edit = |what: &str, edit: &dyn Fn(&mut Entry)| {
             let mut other = original.clone();
             edit(&mut other.entries[position]);
             changed.push((format!("entry {position} {what}"), other));

@@ -18,13 +18,16 @@ fn sha256(parts: &[&[u8]]) -> Hash {
     Sha256::digest(parts.concat()).into()
 }
 
+/// Kind, key and value.
+pub(crate) type Entry = (u32, Vec<u8>, Vec<u8>);
+
 /// What a file says, taken apart.
 #[derive(Debug, Clone)]
 pub(crate) struct Forged {
     pub(crate) format: u32,
     pub(crate) header: Value,
     /// Kind, key, value; in order.
-    pub(crate) entries: Vec<(u32, Vec<u8>, Vec<u8>)>,
+    pub(crate) entries: Vec<Entry>,
     /// Raw bytes at which a chunk is closed.
     pub(crate) chunk_bytes: usize,
     /// Entries of the trailer that replace what is computed, as `/counts/state` and a value.
