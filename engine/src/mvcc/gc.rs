@@ -77,10 +77,10 @@ pub(super) struct Garbage {
 struct Work {
     /// Writes that superseded something that a policy keeps, in the order of their versions.
     kept: VecDeque<Write>,
-    /// Deletions of keys that a transaction holds.
-    held: Vec<Write>,
-    /// Cells of absent keys that a transaction holds.
-    absent: Vec<Cell>,
+    /// Deletions of keys that a transaction holds; those that were looked at longest ago first.
+    held: VecDeque<Write>,
+    /// Cells of absent keys that a transaction holds, in the same order.
+    absent: VecDeque<Cell>,
 }
 
 /// Up to where a pass collects.
@@ -210,8 +210,11 @@ impl Inner {
         let horizon = if is_early { Version::MAX } else { bounds.watermark };
         self.settle_to(&mut self.recent.lock(), horizon, WRITES_PER_STEP);
         let mut count = self.collect_absent(work, bounds.watermark);
-        for write in std::mem::take(&mut work.held) {
-            self.remove_deleted(work, write, bounds.watermark, report);
+        // Those that are still held go to the back, so that others have their turn in the next step.
+        for _ in 0..work.held.len().min(WRITES_PER_STEP) {
+            if let Some(write) = work.held.pop_front() {
+                self.remove_deleted(work, write, bounds.watermark, report);
+            }
         }
         for _ in 0..WRITES_PER_STEP {
             let Some(write) = work.kept.pop_front_if(|write| write.version <= bounds.floor) else {
@@ -282,20 +285,25 @@ impl Inner {
             report.versions_removed += 1;
             report.keys_removed += 1;
         } else {
-            work.held.push(write);
+            work.held.push_back(write);
         }
     }
 
-    /// Removes the cells of absent keys that nobody holds.
+    /// Removes cells of absent keys that nobody holds; returns how many came since the last step.
     fn collect_absent(&self, work: &mut Work, watermark: Version) -> usize {
-        let fresh = std::mem::take(&mut *self.garbage.absent.lock());
+        let fresh: Vec<_> = {
+            let mut absent = self.garbage.absent.lock();
+            let rest = absent.len().saturating_sub(WRITES_PER_STEP);
+            absent.split_off(rest)
+        };
         let count = fresh.len();
         let is_placeholder = |chain: &Chain| chain.versions() == 0 && is_dead(chain, watermark);
-        let seen = std::mem::take(&mut work.absent);
+        let seen = work.absent.len().min(WRITES_PER_STEP);
+        let seen: Vec<_> = work.absent.drain(..seen).collect();
         for cell in seen.into_iter().chain(fresh) {
             // One that was written is in the queue of writes.
             if cell.lock().versions() == 0 && !self.unlink(&cell, is_placeholder) {
-                work.absent.push(cell);
+                work.absent.push_back(cell);
             }
         }
         count

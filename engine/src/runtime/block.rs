@@ -6,6 +6,7 @@ use super::handle::Runtime;
 use super::module::Module;
 use super::pool::Permit;
 use super::receipt::{CallArguments, CallContext, Receipt};
+use super::transact::begins_anew;
 use super::trap::Trap;
 use crate::block::{
     AccessList, BlockExecutor, BlockLimits, BlockStats, BlockView, Ran, Refusal, Transactions,
@@ -17,8 +18,8 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::panic::resume_unwind;
 use std::thread::{self, available_parallelism};
+use supervm_plugin_sdk::Result;
 use supervm_plugin_sdk::host::Address;
-use supervm_plugin_sdk::{ErrorKind, Result};
 
 /// How often a block is run when others than this runtime's calls commit meanwhile.
 const TRIES_MAX: u32 = 16;
@@ -89,7 +90,11 @@ impl Runtime {
         let mut tries = TRIES_MAX;
         loop {
             tries -= 1;
-            let executed = executor.execute(self.store(), &calls)?;
+            let executed = match executor.execute(self.store(), &calls) {
+                // The state that it ran on became too old for memory.
+                Err(error) if begins_anew(&error) && tries > 0 => continue,
+                executed => executed?,
+            };
             let read_version = executed.read_version();
             match executor.commit(executed, block, acknowledgement) {
                 Ok((receipts, stats, version)) => {
@@ -97,7 +102,7 @@ impl Runtime {
                     let digest = last.map_or([0; 32], |last| last.digest);
                     return Ok(BlockReceipts { receipts, version, digest, stats });
                 }
-                Err(error) if error.kind() == ErrorKind::Conflict && tries > 0 => {
+                Err(error) if begins_anew(&error) && tries > 0 => {
                     // What the block conflicts with may still be on its way to the disk.
                     self.store().wait_for_newer(read_version);
                 }

@@ -94,15 +94,14 @@ impl Runtime {
     ) -> Result<Result<Receipt, (Error, Version)>> {
         let txn = self.store().begin();
         let read_version = txn.read_version();
-        let (receipt, txn) = self.call_in(txn, module, function, arguments, context)?;
-        if receipt.trap.is_some() {
-            return Ok(Ok(receipt));
-        }
-        match commit(txn) {
-            Ok(_) => Ok(Ok(receipt)),
-            Err(conflict) if conflict.kind() == ErrorKind::Conflict => {
-                Ok(Err((conflict, read_version)))
-            }
+        let called = self.call_in(txn, module, function, arguments, context);
+        let committed = called.and_then(|(receipt, txn)| match receipt.trap {
+            Some(_) => Ok(receipt),
+            None => commit(txn).map(|_| receipt),
+        });
+        match committed {
+            Ok(receipt) => Ok(Ok(receipt)),
+            Err(error) if begins_anew(&error) => Ok(Err((error, read_version))),
             Err(error) => Err(error),
         }
     }
@@ -160,6 +159,12 @@ impl Runtime {
                 .with("trap", trap.name())),
         }
     }
+}
+
+/// Returns `true` for what a new transaction may not meet: a conflict, or that this one became too
+/// old for memory.
+pub(super) fn begins_anew(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Conflict | ErrorKind::SnapshotExpired)
 }
 
 /// Writes what a call changed.

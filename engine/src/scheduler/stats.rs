@@ -100,6 +100,9 @@ impl Tally {
     }
 }
 
+/// Returns `true` for a conflict, or for a transaction that became too old for memory: a new one may
+/// meet neither.
 pub(super) fn is_conflict<T>(outcome: &Result<T>) -> bool {
-    outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict)
+    let begins_anew = [ErrorKind::Conflict, ErrorKind::SnapshotExpired];
+    outcome.as_ref().is_err_and(|error| begins_anew.contains(&error.kind()))
 }

@@ -1,10 +1,10 @@
 //! Calls as transactions: beside each other, within one, and too large for one.
 
-use crate::support::{Bench, GET, SET, contract, packs};
+use crate::support::{Bench, GET, SET, contract, packs, storage};
 use std::sync::Barrier;
 use supervm_engine::config::ExecutionConfig;
 use supervm_engine::layout::Version;
-use supervm_engine::mvcc::{MvccStore, Txn};
+use supervm_engine::mvcc::{MvccConfig, MvccStore, Txn};
 use supervm_engine::runtime::{CallArguments, CallContext, Module, Receipt, Runtime, Trap};
 use supervm_plugin_sdk::{Durability, ErrorKind};
 
@@ -247,4 +247,32 @@ fn waiting_for_a_newer_version_ends_when_none_is_on_its_way() {
         runtime.store().wait_for_newer(Version::ZERO);
         runtime.store().wait_for_newer(Version(1));
     }
+}
+
+/// A transaction that became too old for memory while its call was on its way is begun anew.
+#[test]
+fn a_call_whose_transaction_expired_runs_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = MvccConfig { memory_bytes_max: 1 << 20, ..MvccConfig::default() };
+    let store = MvccStore::open(storage(&dir), config).unwrap();
+    let runtime = Runtime::over(store.clone(), &packs(), &ExecutionConfig::default()).unwrap();
+    let module = runtime.module(numbers().as_bytes()).unwrap();
+    let mut tries = 0;
+    let arguments = CallArguments::Values(vec![5]);
+    let commit = |txn: Txn| {
+        tries += 1;
+        if tries == 1 {
+            // What this transaction needs of other keys comes to far more than memory may take.
+            for round in 0..400_u32 {
+                let mut other = store.begin();
+                other.write(&(round % 4).to_be_bytes(), &vec![1; 100_000]).unwrap();
+                other.commit().unwrap();
+            }
+        }
+        txn.commit()
+    };
+    let context = CallContext::default();
+    let receipt = runtime.transact(&module, "add", &arguments, &context, commit).unwrap();
+    assert_eq!((receipt.trap, tries), (None, 2));
+    assert_eq!(sum(&runtime, &module), Some(5));
 }
