@@ -22,9 +22,9 @@ use wasmparser::Operator;
 /// Changes with every change of a bound or a weight in this file.
 pub(super) const VERSION: u32 = 1;
 /// Units of work to compile one function.
-pub(super) const FUNCTION_UNITS_MAX: u64 = 400_000;
+pub(super) const FUNCTION_UNITS_MAX: u64 = 500_000;
 /// Units of work to compile all functions of a contract.
-pub(super) const MODULE_UNITS_MAX: u64 = 4_000_000;
+pub(super) const MODULE_UNITS_MAX: u64 = 3_000_000;
 /// Constructs (blocks, loops, ifs) within each other.
 const NESTING_MAX: usize = 512;
 /// Loops within each other; the compiler's time grows with the square of them.
@@ -34,16 +34,18 @@ const LOOP_NESTING_MAX: usize = 64;
 const FUNCTION: u64 = 50;
 /// A basic block.
 const BLOCK: u64 = 10;
-/// Blocks in which one more value is live, for each unit.
+/// Blocks in which a local is live, for each unit.
 const LIVE_PER_UNIT: u64 = 8;
+/// Blocks in which a value on the stack is live, for each unit.
+const STACKED_PER_UNIT: u64 = 2;
 /// An argument of a phi of a local.
 const PHI_ARGUMENT: u64 = 6;
 /// An argument of a label.
 const LABEL_ARGUMENT: u64 = 30;
 /// Instructions times locals, for each unit: with many locals at hand most have to be moved to the stack and back.
 const PRESSURE_PER_UNIT: u64 = 80;
-/// Constructs around a construct, for each unit.
-const NESTING_PER_UNIT: u64 = 8;
+/// Square of the constructs around a construct, for each unit.
+const NESTING_PER_UNIT: u64 = 1_024;
 /// Pairs of branches to one place, for each unit.
 const BRANCH_PAIRS_PER_UNIT: u64 = 100;
 /// Pairs of floating-point constants of one function, for each unit.
@@ -62,8 +64,8 @@ pub(super) struct FunctionCost {
     constants: u64,
     /// Work that was counted as it came.
     units: u64,
-    /// Blocks in which values are live, added up over the values.
-    live: u64,
+    /// Values on the stack, added up over the blocks.
+    stacked: u64,
 }
 
 /// Where a local is live.
@@ -119,7 +121,7 @@ impl FunctionCost {
             blocks: 3,
             constants: 0,
             units: FUNCTION + u64::from(locals) / 4,
-            live: 0,
+            stacked: 0,
         }
     }
 
@@ -137,7 +139,7 @@ impl FunctionCost {
         let (units, blocks) = weight(operator, arity);
         self.instructions += 1;
         self.blocks += blocks;
-        self.live += blocks * height;
+        self.stacked += blocks * height;
         self.units += units;
         match operator {
             Operator::LocalGet { local_index } => self.access(*local_index, false),
@@ -182,12 +184,12 @@ impl FunctionCost {
 
     fn so_far(&self) -> u64 {
         let constants = self.constants * self.constants / CONSTANT_PAIRS_PER_UNIT;
-        self.units + self.blocks * BLOCK + self.live / LIVE_PER_UNIT + constants
+        self.units + self.blocks * BLOCK + self.stacked / STACKED_PER_UNIT + constants
     }
 
     fn open(&mut self, is_loop: bool, arity: (u64, u64)) -> Result<(), Exceeded> {
         let opened = self.instructions;
-        self.units += self.constructs.len() as u64 / NESTING_PER_UNIT;
+        self.units += (self.constructs.len() as u64).pow(2) / NESTING_PER_UNIT;
         self.constructs.push(Construct::new(opened, is_loop, arity));
         if is_loop {
             self.loops.push(OpenLoop { opened, number: self.loop_ends.len() });
@@ -266,10 +268,10 @@ fn weight(operator: &Operator<'_>, (params, results): (u64, u64)) -> (u64, u64) 
         O::I32Const { .. } | O::I64Const { .. } | O::F32Const { .. } | O::F64Const { .. } => (1, 0),
         O::End | O::Br { .. } => (1, 0),
         O::Block { .. } => (2, 1),
-        O::Return | O::Unreachable => (20, 1),
+        O::Return | O::Unreachable => (25, 1),
         O::BrIf { .. } => (10, 1),
         // The head of a loop looks whether gas is left.
-        O::Loop { .. } => (60, 4),
+        O::Loop { .. } => (90, 4),
         O::If { .. } => (8, 2),
         O::Else => (1, 1),
         O::BrTable { targets } => (10 + u64::from(targets.len()), 1),
@@ -282,9 +284,9 @@ fn weight(operator: &Operator<'_>, (params, results): (u64, u64)) -> (u64, u64) 
             (250, 12)
         }
         O::RefFunc { .. } | O::DataDrop { .. } | O::ElemDrop { .. } => (20, 0),
-        O::I32DivS | O::I32DivU | O::I32RemS | O::I32RemU => (10, 0),
-        O::I64DivS | O::I64DivU | O::I64RemS | O::I64RemU => (10, 0),
-        _ if makes_nan(operator) => (20, 0),
+        O::I32DivS | O::I32DivU | O::I32RemS | O::I32RemU => (35, 0),
+        O::I64DivS | O::I64DivU | O::I64RemS | O::I64RemU => (35, 0),
+        _ if makes_nan(operator) => (26, 0),
         _ if is_load(operator) => (6, 0),
         _ => (4, 0),
     }
