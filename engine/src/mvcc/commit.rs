@@ -236,23 +236,15 @@ impl Inner {
         Ok(())
     }
 
-    /// Gives the next version and installs the writes; without a backend, publishes them.
-    fn take_effect(
+    /// Installs the writes as `version`, and appends them to the batch of the `group`; without one,
+    /// lists their keys. Returns how many versions they superseded, and the bytes that they take.
+    fn install(
         &self,
-        sequencer: &mut Sequencer,
         request: &Request<'_>,
-        delta: Option<&StateAccumulator>,
-        size: Size,
-        is_synced: bool,
-    ) -> Ticket {
-        let version = sequencer.last.next();
-        let keeps_old = sequencer.history.keeps_old_values();
-        let is_volatile = self.backend.is_none();
-        if is_volatile && mutant(Mutant::PublishEarly) {
-            self.readers.publish(version);
-            std::thread::yield_now();
-        }
-        let mut group = (!is_volatile).then(|| self.batch_for(sequencer, version, size));
+        version: Version,
+        keeps_old: bool,
+        mut group: Option<&mut GroupBatch>,
+    ) -> (usize, usize) {
         let (mut old_versions, mut bytes) = (0, 0);
         let mut change = ChangeWriter::new(version, keeps_old);
         let mut recent = self.recent.lock();
@@ -280,6 +272,27 @@ impl Inner {
             }
         }
         drop(recent);
+        (old_versions, bytes)
+    }
+
+    /// Gives the next version and installs the writes; without a backend, publishes them.
+    fn take_effect(
+        &self,
+        sequencer: &mut Sequencer,
+        request: &Request<'_>,
+        delta: Option<&StateAccumulator>,
+        size: Size,
+        is_synced: bool,
+    ) -> Ticket {
+        let version = sequencer.last.next();
+        let keeps_old = sequencer.history.keeps_old_values();
+        let is_volatile = self.backend.is_none();
+        if is_volatile && mutant(Mutant::PublishEarly) {
+            self.readers.publish(version);
+            std::thread::yield_now();
+        }
+        let group = (!is_volatile).then(|| self.batch_for(sequencer, version, size));
+        let (old_versions, bytes) = self.install(request, version, keeps_old, group);
         self.garbage.grow(old_versions);
         self.memory.grow(bytes);
         sequencer.last = version;

@@ -22,7 +22,7 @@ use wasmparser::Operator;
 /// Changes with every change of a bound or a weight in this file.
 pub(super) const VERSION: u32 = 1;
 /// Units of work to compile one function.
-pub(super) const FUNCTION_UNITS_MAX: u64 = 500_000;
+pub(super) const FUNCTION_UNITS_MAX: u64 = 400_000;
 /// Units of work to compile all functions of a contract.
 pub(super) const MODULE_UNITS_MAX: u64 = 3_000_000;
 /// Constructs (blocks, loops, ifs) within each other.
@@ -44,8 +44,10 @@ const PHI_ARGUMENT: u64 = 6;
 const LABEL_ARGUMENT: u64 = 30;
 /// Instructions times locals, for each unit: with many locals at hand most have to be moved to the stack and back.
 const PRESSURE_PER_UNIT: u64 = 80;
-/// Square of the constructs around a construct, for each unit.
-const NESTING_PER_UNIT: u64 = 1_024;
+/// Constructs around a construct that cost nothing.
+const NESTING_FREE: usize = 64;
+/// Square of the further ones, for each unit.
+const NESTING_PER_UNIT: u64 = 128;
 /// Pairs of branches to one place, for each unit.
 const BRANCH_PAIRS_PER_UNIT: u64 = 100;
 /// Pairs of floating-point constants of one function, for each unit.
@@ -147,13 +149,17 @@ impl FunctionCost {
                 self.access(*local_index, true);
             }
             Operator::F32Const { .. } | Operator::F64Const { .. } => self.constants += 1,
-            Operator::Block { .. } | Operator::If { .. } => self.open(false, arity)?,
+            Operator::Block { .. } => self.open(false, arity)?,
+            Operator::If { .. } => {
+                self.open(false, arity)?;
+                // The way past the first arm.
+                self.branch(0);
+            }
             Operator::Loop { .. } => self.open(true, arity)?,
             Operator::Else => {
                 let at = self.instructions;
                 if let Some(construct) = self.constructs.last_mut() {
                     construct.opened = at;
-                    construct.branches += 1;
                 }
             }
             Operator::End => self.close(),
@@ -189,7 +195,8 @@ impl FunctionCost {
 
     fn open(&mut self, is_loop: bool, arity: (u64, u64)) -> Result<(), Exceeded> {
         let opened = self.instructions;
-        self.units += (self.constructs.len() as u64).pow(2) / NESTING_PER_UNIT;
+        let deep = self.constructs.len().saturating_sub(NESTING_FREE) as u64;
+        self.units += deep.pow(2) / NESTING_PER_UNIT;
         self.constructs.push(Construct::new(opened, is_loop, arity));
         if is_loop {
             self.loops.push(OpenLoop { opened, number: self.loop_ends.len() });
@@ -268,7 +275,7 @@ fn weight(operator: &Operator<'_>, (params, results): (u64, u64)) -> (u64, u64) 
         O::I32Const { .. } | O::I64Const { .. } | O::F32Const { .. } | O::F64Const { .. } => (1, 0),
         O::End | O::Br { .. } => (1, 0),
         O::Block { .. } => (2, 1),
-        O::Return | O::Unreachable => (25, 1),
+        O::Return | O::Unreachable => (20, 1),
         O::BrIf { .. } => (10, 1),
         // The head of a loop looks whether gas is left.
         O::Loop { .. } => (90, 4),
@@ -276,7 +283,7 @@ fn weight(operator: &Operator<'_>, (params, results): (u64, u64)) -> (u64, u64) 
         O::Else => (1, 1),
         O::BrTable { targets } => (10 + u64::from(targets.len()), 1),
         O::Call { .. } => (10 + params + 2 * results, 0),
-        O::CallIndirect { .. } => (80 + params + 2 * results, 2),
+        O::CallIndirect { .. } => (95 + params + 2 * results, 2),
         O::MemoryGrow { .. } => (40, 4),
         O::MemoryCopy { .. } | O::MemoryFill { .. } | O::MemoryInit { .. } => (90, 4),
         O::TableGet { .. } | O::TableSet { .. } => (60, 3),
@@ -288,7 +295,7 @@ fn weight(operator: &Operator<'_>, (params, results): (u64, u64)) -> (u64, u64) 
         O::I64DivS | O::I64DivU | O::I64RemS | O::I64RemU => (35, 0),
         _ if makes_nan(operator) => (26, 0),
         _ if is_load(operator) => (6, 0),
-        _ => (4, 0),
+        _ => (3, 0),
     }
 }
 

@@ -679,7 +679,7 @@ pub(crate) fn all() -> Vec<Family> {
         for locals in [1, 24, 200, 1000, 4000] {
             add(construct, 1, locals, 1, ValType::I64);
         }
-        for nest in [8, 64, 500] {
+        for nest in [8, 64, 120, 500] {
             for locals in [1, 24, 1000] {
                 add(construct, nest, locals, 1, ValType::I64);
             }
